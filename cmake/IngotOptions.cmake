@@ -1,0 +1,10 @@
+# Compiler options that Ingot's own targets share; never exported to users.
+add_library(ingot_options INTERFACE)
+target_compile_options(ingot_options INTERFACE -Wall -Wextra)
+if(INGOT_WERROR)
+  target_compile_options(ingot_options INTERFACE -Werror)
+endif()
+if(INGOT_SANITIZE)
+  add_compile_options(-fsanitize=${INGOT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${INGOT_SANITIZE})
+endif()
