@@ -34,7 +34,7 @@ class HostTensor {
  public:
   HostTensor() = default;
   explicit HostTensor(TensorType type);
-  /// Elements converted to `type.dtype`; `values` has type.numel() elements.
+  /// Elements converted to `type.dtype`; throws a user Error unless there are type.numel().
   HostTensor(TensorType type, std::span<const double> values);
 
   [[nodiscard]] const TensorType& type() const noexcept { return type_; }

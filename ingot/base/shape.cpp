@@ -25,6 +25,7 @@ void Shape::push_back(std::int64_t dim) {
 }
 
 std::int64_t Shape::numel() const noexcept {
+  if (std::find(begin(), end(), 0) != end()) return 0;
   std::int64_t n = 1;
   for (const std::int64_t dim : *this) {
     if (__builtin_mul_overflow(n, dim, &n)) return std::numeric_limits<std::int64_t>::max();

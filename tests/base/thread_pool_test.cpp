@@ -8,11 +8,13 @@
 #include <cstdlib>
 #include <numeric>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "ingot/base/error.h"
 #include "ingot/base/function_ref.h"
+#include "tests/support/expect_error.h"
 
 namespace ingot {
 namespace {
@@ -184,14 +186,10 @@ TEST(ThreadPool, ForEachThreadInsideATaskIsABug) {
 
 TEST(ThreadPool, RefusesAnImpossibleSize) {
   for (const int threads : {0, -1, 1025}) {
-    try {
-      ThreadPool pool(threads);
-      FAIL();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::user);
-      EXPECT_EQ(error.message(),
-                "thread pool: threads must be from 1 to 1024, got " + std::to_string(threads));
-    }
+    testing_support::expect_user_error(
+        ErrorCode::invalid_argument,
+        "thread pool: threads must be from 1 to 1024, got " + std::to_string(threads),
+        [&] { const ThreadPool pool(threads); });
   }
 }
 

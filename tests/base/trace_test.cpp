@@ -9,6 +9,7 @@
 
 #include "ingot/base/env.h"
 #include "ingot/base/error.h"
+#include "tests/support/expect_error.h"
 
 namespace ingot {
 namespace {
@@ -47,15 +48,12 @@ TEST(Trace, CaptureRestoresWhatWasBefore) {
 }
 
 TEST(Trace, UnknownChannelNamesCandidates) {
-  try {
-    const TraceCapture capture("pases");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "environment variable \"INGOT_TRACE\": channel must be one of \"passes\", "
-                 "\"regions\", \"dispatch\", \"numerics\", \"memory\", \"kernels\", got \"pases\"\n"
-                 "help: did you mean \"passes\"?");
-  }
+  testing_support::expect_user_error(
+      ErrorCode::invalid_argument,
+      "environment variable \"INGOT_TRACE\": channel must be one of \"passes\", "
+      "\"regions\", \"dispatch\", \"numerics\", \"memory\", \"kernels\", got \"pases\"\n"
+      "help: did you mean \"passes\"?",
+      [] { const TraceCapture capture("pases"); });
 }
 
 TEST(Trace, ThreadsMayTraceTogether) {
