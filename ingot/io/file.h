@@ -10,8 +10,8 @@
 
 namespace ingot::io {
 
-/// The bytes of a file. Error (not_found or io): `file "p": must be readable, got no such file or
-/// directory` and the like.
+/// The bytes of a regular file. Error (not_found or io): `file "p": must be readable, got no such
+/// file or directory` and the like.
 std::vector<std::byte> read_file(const std::filesystem::path& path);
 /// The same as text.
 std::string read_text_file(const std::filesystem::path& path);
@@ -20,7 +20,9 @@ std::string read_text_file(const std::filesystem::path& path);
 /// meanwhile: replace files by rename, as AtomicFile does, which leaves mappings intact.
 class MappedFile {
  public:
-  /// Errors as read_file; also when `path` is no regular file.
+  /// No bytes.
+  MappedFile() = default;
+  /// Errors as read_file.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
