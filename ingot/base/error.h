@@ -21,10 +21,10 @@ enum class ErrorCode : std::uint8_t {
   invalid_data,      ///< a file or a data set is damaged, or data broke an op's rule at run time
   use_after_release,
   not_found,
-  io,                ///< the operating system refused a file operation
+  io,  ///< the operating system refused a file operation
   out_of_memory,
   unsupported,
-  numerics,          ///< NaN or Inf appeared
+  numerics,  ///< NaN or Inf appeared
   interrupted,
   internal,
 };

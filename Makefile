@@ -1,0 +1,54 @@
+# The front door. `make demo` and `make test` install what is missing, build and run.
+
+RUN_DIR ?= runs/demo
+WORKLOADS ?= seed-cnn mlp784 gometal-cnn resnet18-cifar
+DEVICE ?= cpu
+DIGITS := build/data/digits.png
+
+.PHONY: help demo test test-full check bench format clean
+
+help:
+	@echo "make demo       train LeNet on real handwritten digits"
+	@echo "make test       build and run the tests, with sanitizers and source checks"
+	@echo "make test-full  every test there is, under every configuration"
+	@echo "make check      format, layer and file checks alone"
+	@echo "make bench      measure every workload, one JSON object a line"
+	@echo "make format     format the sources"
+	@echo "make clean      remove the build tree"
+
+demo:
+	@scripts/setup.sh build
+	@cmake --preset demo -Wno-dev >/dev/null
+	@cmake --build --preset demo --target ingot_cli
+	@scripts/fetch_digits.sh $(DIGITS)
+	@build/demo/bin/ingot train --model lenet --data digits:$(DIGITS) --epochs 12 --batch 32 \
+	  --lr 0.05 --schedule cosine --seed 1 --out $(RUN_DIR)
+	@echo "The run folder is $(abspath $(RUN_DIR))"
+
+test:
+	@scripts/setup.sh test
+	@python3 scripts/verify.py test
+
+test-full:
+	@scripts/setup.sh full
+	@python3 scripts/verify.py full
+
+check:
+	@python3 scripts/format.py --check
+	@python3 scripts/check_layers.py
+	@python3 scripts/check_files.py
+
+bench:
+	@scripts/setup.sh build
+	@cmake --preset demo -Wno-dev >/dev/null
+	@cmake --build --preset demo --target ingot_cli
+	@for workload in $(WORKLOADS); do \
+	  INGOT_FALLBACK=error build/demo/bin/ingot bench $$workload --device $(DEVICE) --json || exit 1; \
+	done
+
+format:
+	@scripts/setup.sh test
+	@python3 scripts/format.py
+
+clean:
+	@cmake -E rm -rf build

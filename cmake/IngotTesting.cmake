@@ -1,0 +1,20 @@
+# What every test shares: where results go and how the sanitizers behave.
+set(INGOT_TEST_RESULTS ${PROJECT_BINARY_DIR}/test-results)
+set(INGOT_TEST_ENVIRONMENT
+  "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
+  "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1"
+  "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/lsan.supp:print_suppressions=0"
+  "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp:second_deadlock_stack=1")
+
+# ingot_add_gtest(NAME sources... [LABELS ...] [TIMEOUT seconds])
+# One binary, one ctest entry; its cases are counted from the report it writes.
+function(ingot_add_gtest name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LABELS;SOURCES")
+  add_executable(test_${name} ${arg_SOURCES})
+  target_link_libraries(test_${name} PRIVATE ingot::ingot ingot_options GTest::gtest_main)
+  add_test(NAME ${name} COMMAND test_${name})
+  set_tests_properties(${name} PROPERTIES
+    LABELS "${arg_LABELS}"
+    TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "GTEST_OUTPUT=json:${INGOT_TEST_RESULTS}/${name}.json;${INGOT_TEST_ENVIRONMENT}")
+endfunction()
