@@ -153,20 +153,11 @@ EnvList env_list(std::string_view name) {
 void check_environment() {
   for (const EnvVariable& variable : kTable) {
     switch (variable.kind) {
-      case EnvKind::integer:
-        env_integer(variable.name);
-        break;
-      case EnvKind::flag:
-        env_flag(variable.name);
-        break;
-      case EnvKind::choice:
-        env_choice(variable.name);
-        break;
-      case EnvKind::list:
-        env_list(variable.name);
-        break;
-      case EnvKind::text:
-        break;
+      case EnvKind::integer: env_integer(variable.name); break;
+      case EnvKind::flag: env_flag(variable.name); break;
+      case EnvKind::choice: env_choice(variable.name); break;
+      case EnvKind::list: env_list(variable.name); break;
+      case EnvKind::text: break;
     }
   }
 }

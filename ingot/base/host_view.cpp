@@ -37,73 +37,47 @@ T saturate(double value) noexcept {
 
 double HostView::get(std::int64_t index) const noexcept {
   switch (type.dtype) {
-    case DType::f64:
-      return load<double>(data, index);
-    case DType::f32:
-      return static_cast<double>(load<float>(data, index));
-    case DType::f16:
-      return static_cast<double>(static_cast<float>(load<Half>(data, index)));
-    case DType::bf16:
-      return static_cast<double>(static_cast<float>(load<BFloat16>(data, index)));
-    default:
-      return static_cast<double>(get_int(index));
+    case DType::f64: return load<double>(data, index);
+    case DType::f32: return static_cast<double>(load<float>(data, index));
+    case DType::f16: return static_cast<double>(static_cast<float>(load<Half>(data, index)));
+    case DType::bf16: return static_cast<double>(static_cast<float>(load<BFloat16>(data, index)));
+    default: return static_cast<double>(get_int(index));
   }
 }
 
 void HostView::set(std::int64_t index, double value) const noexcept {
   switch (type.dtype) {
-    case DType::f64:
-      return store(data, index, value);
-    case DType::f32:
-      return store(data, index, static_cast<float>(value));
-    case DType::f16:
-      return store(data, index, Half(static_cast<float>(value)));
-    case DType::bf16:
-      return store(data, index, BFloat16(static_cast<float>(value)));
-    case DType::i64:
-      return store(data, index, saturate<std::int64_t>(value));
-    case DType::i32:
-      return store(data, index, saturate<std::int32_t>(value));
-    case DType::i8:
-      return store(data, index, saturate<std::int8_t>(value));
-    case DType::u8:
-      return store(data, index, saturate<std::uint8_t>(value));
-    case DType::boolean:
-      return store(data, index, static_cast<std::uint8_t>(value != 0.0));
+    case DType::f64: return store(data, index, value);
+    case DType::f32: return store(data, index, static_cast<float>(value));
+    case DType::f16: return store(data, index, Half(static_cast<float>(value)));
+    case DType::bf16: return store(data, index, BFloat16(static_cast<float>(value)));
+    case DType::i64: return store(data, index, saturate<std::int64_t>(value));
+    case DType::i32: return store(data, index, saturate<std::int32_t>(value));
+    case DType::i8: return store(data, index, saturate<std::int8_t>(value));
+    case DType::u8: return store(data, index, saturate<std::uint8_t>(value));
+    case DType::boolean: return store(data, index, static_cast<std::uint8_t>(value != 0.0));
   }
 }
 
 std::int64_t HostView::get_int(std::int64_t index) const noexcept {
   switch (type.dtype) {
-    case DType::i64:
-      return load<std::int64_t>(data, index);
-    case DType::i32:
-      return load<std::int32_t>(data, index);
-    case DType::i8:
-      return load<std::int8_t>(data, index);
-    case DType::u8:
-      return load<std::uint8_t>(data, index);
-    case DType::boolean:
-      return load<std::uint8_t>(data, index) != 0 ? 1 : 0;
-    default:
-      return saturate<std::int64_t>(get(index));
+    case DType::i64: return load<std::int64_t>(data, index);
+    case DType::i32: return load<std::int32_t>(data, index);
+    case DType::i8: return load<std::int8_t>(data, index);
+    case DType::u8: return load<std::uint8_t>(data, index);
+    case DType::boolean: return load<std::uint8_t>(data, index) != 0 ? 1 : 0;
+    default: return saturate<std::int64_t>(get(index));
   }
 }
 
 void HostView::set_int(std::int64_t index, std::int64_t value) const noexcept {
   switch (type.dtype) {
-    case DType::i64:
-      return store(data, index, value);
-    case DType::i32:
-      return store(data, index, static_cast<std::int32_t>(value));
-    case DType::i8:
-      return store(data, index, static_cast<std::int8_t>(value));
-    case DType::u8:
-      return store(data, index, static_cast<std::uint8_t>(value));
-    case DType::boolean:
-      return store(data, index, static_cast<std::uint8_t>(value != 0));
-    default:
-      return set(index, static_cast<double>(value));
+    case DType::i64: return store(data, index, value);
+    case DType::i32: return store(data, index, static_cast<std::int32_t>(value));
+    case DType::i8: return store(data, index, static_cast<std::int8_t>(value));
+    case DType::u8: return store(data, index, static_cast<std::uint8_t>(value));
+    case DType::boolean: return store(data, index, static_cast<std::uint8_t>(value != 0));
+    default: return set(index, static_cast<double>(value));
   }
 }
 
