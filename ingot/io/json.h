@@ -23,30 +23,18 @@ class Json {
   using Array = std::vector<Json>;
   using Object = std::vector<JsonMember>;
 
-  Json() = default;
-  Json(std::nullptr_t) {}                                       // NOLINT: implicit
-  template <std::same_as<bool> T>                               // no pointers, please
-  Json(T value) : value_(value) {}                              // NOLINT: implicit
-  Json(double value) : value_(value) {}                         // NOLINT: implicit
-  Json(std::string value) : value_(std::move(value)) {}         // NOLINT: implicit
-  Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT: implicit
-  Json(const char* value) : value_(std::string(value)) {}       // NOLINT: implicit
-  template <std::signed_integral T>
-  Json(T value) : value_(static_cast<std::int64_t>(value)) {}  // NOLINT: implicit
-  template <std::unsigned_integral T>
-    requires(!std::same_as<T, bool>)
-  Json(T value) {  // NOLINT: implicit
-    // One representation per integer, so that equal numbers compare equal.
-    if (std::in_range<std::int64_t>(value)) {
-      value_ = static_cast<std::int64_t>(value);
-    } else {
-      value_ = static_cast<std::uint64_t>(value);
-    }
-  }
-  Json(Array values);    // NOLINT: implicit
-  Json(Object members);  // NOLINT: implicit; the keys differ
+  Json();
+  Json(std::nullptr_t);          // NOLINT: implicit
+  template <std::integral T>     // bool too, but no pointers
+  Json(T value);                 // NOLINT: implicit
+  Json(double value);            // NOLINT: implicit
+  Json(std::string value);       // NOLINT: implicit
+  Json(std::string_view value);  // NOLINT: implicit
+  Json(const char* value);       // NOLINT: implicit
+  Json(Array values);            // NOLINT: implicit
+  Json(Object members);          // NOLINT: implicit; the keys differ
 
-  static Json array() { return Json(Array{}); }
+  static Json array();
   /// An object with the members in the given order; keys must differ.
   static Json object();
   static Json object(std::initializer_list<JsonMember> members);
@@ -132,7 +120,26 @@ struct JsonMember {
   friend bool operator==(const JsonMember&, const JsonMember&) = default;
 };
 
+// Here, because the variant's members are complete only now.
+inline Json::Json() = default;
+inline Json::Json(std::nullptr_t) {}
+template <std::integral T>
+Json::Json(T value) {
+  if constexpr (std::same_as<T, bool>) {
+    value_ = value;
+  } else if (std::in_range<std::int64_t>(value)) {
+    // One representation per integer, so that equal numbers compare equal.
+    value_ = static_cast<std::int64_t>(value);
+  } else {
+    value_ = static_cast<std::uint64_t>(value);
+  }
+}
+inline Json::Json(double value) : value_(value) {}
+inline Json::Json(std::string value) : value_(std::move(value)) {}
+inline Json::Json(std::string_view value) : value_(std::string(value)) {}
+inline Json::Json(const char* value) : value_(std::string(value)) {}
 inline Json::Json(Array values) : value_(std::move(values)) {}
 inline Json::Json(Object members) : value_(std::move(members)) {}
+inline Json Json::array() { return Json(Array{}); }
 
 }  // namespace ingot::io
