@@ -1,0 +1,150 @@
+#include "ingot/memory/device.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "ingot/memory/buffer.h"
+#include "ingot/memory/host_device.h"
+#include "tests/memory/fake_device.h"
+#include "tests/support/expect_error.h"
+
+namespace ingot {
+namespace {
+
+TEST(HostDevice, SaysWhatItIs) {
+  const std::shared_ptr<Device> device = make_host_device();
+  EXPECT_EQ(device->name(), "host");
+  EXPECT_EQ(device->kind(), DeviceKind::host);
+  EXPECT_TRUE(device->host_visible());
+  EXPECT_EQ(device->alignment(), 64u);
+  const MemoryInfo memory = device->memory_info();
+  EXPECT_GT(memory.free_bytes, 0u);
+  EXPECT_LE(memory.free_bytes, memory.total_bytes);
+}
+
+TEST(HostDevice, AllocatesAlignedMemoryAndCounts) {
+  const std::shared_ptr<Device> device = make_host_device();
+  for (const std::size_t bytes : {1u, 63u, 64u, 1000u, 1u << 20}) {
+    void* data = device->allocate(bytes);
+    ASSERT_NE(data, nullptr);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % 64, 0u);
+    device->free(data, bytes);
+  }
+  void* staging = device->allocate_staging(100);
+  device->free_staging(staging, 100);
+  device->free(nullptr, 0);
+  EXPECT_EQ(device->allocation_stats().counts(), (AllocationCounts{5, 5, 1, 1, 0}));
+}
+
+TEST(HostDevice, RefusesMoreThanTheMachineHas) {
+  const std::shared_ptr<Device> device = make_host_device();
+  EXPECT_EQ(device->allocate(device->memory_info().total_bytes + 1), nullptr);
+  EXPECT_EQ(device->allocation_stats().counts(), AllocationCounts{});
+}
+
+TEST(HostStream, ExecutesAtOnce) {
+  const std::shared_ptr<Device> device = make_host_device();
+  const std::shared_ptr<Stream> stream = device->create_stream();
+  EXPECT_EQ(&stream->device(), device.get());
+  const std::array<int, 3> source{1, 2, 3};
+  std::array<int, 3> middle{};
+  std::array<int, 3> last{};
+  stream->copy_to_device(middle.data(), source.data(), sizeof(source));
+  EXPECT_EQ(middle, source);
+  stream->copy_on_device(last.data(), middle.data(), sizeof(source));
+  EXPECT_EQ(last, source);
+  stream->fill(middle.data(), std::byte{0}, sizeof(source));
+  EXPECT_EQ(middle, (std::array<int, 3>{}));
+  stream->copy_to_host(middle.data(), last.data(), sizeof(source));
+  EXPECT_EQ(middle, source);
+  bool called = false;
+  stream->call_on_host([](void* context) noexcept { *static_cast<bool*>(context) = true; },
+                       &called);
+  EXPECT_TRUE(called);
+  const Event first = stream->record();
+  const Event second = stream->record();
+  EXPECT_TRUE(first.done());
+  EXPECT_LT(first.ticket(), second.ticket());
+  EXPECT_EQ(first.stream(), stream);
+  stream->wait_for(second);
+  second.wait();
+  stream->synchronize();
+}
+
+TEST(Event, EmptyIsDone) {
+  const Event event;
+  EXPECT_TRUE(event.done());
+  event.wait();
+}
+
+TEST(Event, FollowsAnAsynchronousStream) {
+  const auto device = std::make_shared<FakeDevice>(1000);
+  const std::shared_ptr<FakeStream> stream = device->fake_stream();
+  const int source = 7;
+  int target = 0;
+  stream->copy_to_device(&target, &source, sizeof(int));
+  const Event event = stream->record();
+  EXPECT_FALSE(event.done());
+  EXPECT_EQ(target, 0);
+  event.wait();
+  EXPECT_TRUE(event.done());
+  EXPECT_EQ(target, 7);
+}
+
+TEST(Buffer, OwnsItsMemory) {
+  const auto device = std::make_shared<FakeDevice>(1000);
+  {
+    Buffer buffer = Buffer::allocate(device, 100, "a");
+    EXPECT_EQ(device->used(), 100u);
+    EXPECT_EQ(buffer.size(), 100u);
+    EXPECT_FALSE(buffer.external());
+    EXPECT_EQ(buffer.device(), device);
+    Buffer moved = std::move(buffer);
+    EXPECT_TRUE(buffer.empty());  // NOLINT(bugprone-use-after-move): that is the point
+    EXPECT_EQ(device->used(), 100u);
+    moved = Buffer::allocate(device, 30, "b");
+    EXPECT_EQ(device->used(), 30u);
+  }
+  EXPECT_EQ(device->used(), 0u);
+}
+
+TEST(Buffer, ZeroBytesAreEmpty) {
+  const auto device = std::make_shared<FakeDevice>(0);
+  const Buffer buffer = Buffer::allocate(device, 0, "nothing");
+  EXPECT_TRUE(buffer.empty());
+  EXPECT_EQ(device->allocation_stats().counts(), AllocationCounts{});
+}
+
+TEST(Buffer, OutOfMemoryNamesTheBuffer) {
+  const auto device = std::make_shared<FakeDevice>(1000);
+  const Buffer first = Buffer::allocate(device, 600, "parameters");
+  testing_support::expect_user_error(
+      ErrorCode::out_of_memory,
+      "buffer \"gradients\": needs 500 bytes on device \"fake\", got 400 free of 1000",
+      [&] { Buffer::allocate(device, 500, "gradients"); });
+  EXPECT_TRUE(Buffer::try_allocate(device, 500).empty());
+}
+
+TEST(Buffer, ExternalMemoryIsLetGoOnceAndNeverFreed) {
+  const auto device = std::make_shared<FakeDevice>(1000);
+  std::array<float, 4> memory{};
+  int released = 0;
+  {
+    Buffer buffer = Buffer::wrap(device, memory.data(), sizeof(memory), [&](void* data) {
+      EXPECT_EQ(data, memory.data());
+      ++released;
+    });
+    EXPECT_TRUE(buffer.external());
+    const Buffer moved = std::move(buffer);
+    EXPECT_EQ(released, 0);
+  }
+  EXPECT_EQ(released, 1);
+  EXPECT_EQ(device->allocation_stats().counts(), AllocationCounts{});
+}
+
+}  // namespace
+}  // namespace ingot
