@@ -1,7 +1,11 @@
 #include "ingot/base/error.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <numeric>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -50,6 +54,16 @@ Error internal_error(std::string message) {
   Error error(ErrorKind::internal, ErrorCode::internal, std::move(message));
   error.help("this is a bug in Ingot; please report it with the graph that caused it");
   return error;
+}
+
+Error file_error(std::string_view path, std::string_view rule, int error) {
+  std::string reason = std::generic_category().message(error);
+  // The grammar of messages: lower case, unless the first word is an abbreviation.
+  if (reason.size() > 1 && reason[0] >= 'A' && reason[0] <= 'Z' && reason[1] >= 'a') {
+    reason[0] = static_cast<char>(reason[0] - 'A' + 'a');
+  }
+  return user_error(error == ENOENT ? ErrorCode::not_found : ErrorCode::io,
+                    fmt::format("file \"{}\": must be {}, got {}", path, rule, reason));
 }
 
 std::string closest_names(std::string_view name, std::span<const std::string> candidates) {

@@ -58,6 +58,10 @@ Error unsupported_error(std::string message);
 /// A broken invariant of Ingot itself; the message asks for a report.
 Error internal_error(std::string message);
 
+/// What the system said about a file: `file "path": must be <rule>, got no such file or directory`.
+/// `error` is an errno value; the code is not_found for ENOENT, else io.
+Error file_error(std::string_view path, std::string_view rule, int error);
+
 /// The candidates closest to `name` by edit distance, at most three, as `"a", "b"`; empty when
 /// none is close. Used for `help: did you mean ...`.
 std::string closest_names(std::string_view name, std::span<const std::string> candidates);

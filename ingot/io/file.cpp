@@ -17,16 +17,6 @@
 namespace ingot::io {
 namespace {
 
-Error file_error(const std::filesystem::path& path, std::string_view rule, int error) {
-  std::string reason = std::generic_category().message(error);
-  // The grammar of messages: lower case, unless the first word is an abbreviation.
-  if (reason.size() > 1 && reason[0] >= 'A' && reason[0] <= 'Z' && reason[1] >= 'a') {
-    reason[0] = static_cast<char>(reason[0] - 'A' + 'a');
-  }
-  return user_error(error == ENOENT ? ErrorCode::not_found : ErrorCode::io,
-                    fmt::format("file \"{}\": must be {}, got {}", path.string(), rule, reason));
-}
-
 // Owns a file descriptor.
 class Descriptor {
  public:
@@ -45,12 +35,12 @@ class Descriptor {
 // The descriptor of a regular file and its size.
 std::pair<int, std::size_t> open_for_reading(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw file_error(path, "readable", errno);
+  if (descriptor < 0) throw file_error(path.string(), "readable", errno);
   struct stat status{};
   if (::fstat(descriptor, &status) != 0) {
     const int error = errno;
     ::close(descriptor);
-    throw file_error(path, "readable", error);
+    throw file_error(path.string(), "readable", error);
   }
   if (!S_ISREG(status.st_mode)) {
     ::close(descriptor);
@@ -71,7 +61,7 @@ Container read_whole(const std::filesystem::path& path) {
   while (done < size) {
     const ssize_t count = ::read(descriptor.get(), content.data() + done, size - done);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw file_error(path, "readable", errno);
+    if (count < 0) throw file_error(path.string(), "readable", errno);
     if (count == 0) break;  // the file shrank meanwhile
     done += static_cast<std::size_t>(count);
   }
@@ -106,7 +96,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   const Descriptor descriptor(raw);
   if (size == 0) return;  // an empty mapping is refused by the system
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
-  if (data == MAP_FAILED) throw file_error(path, "mappable", errno);
+  if (data == MAP_FAILED) throw file_error(path.string(), "mappable", errno);
   bytes_ = {static_cast<const std::byte*>(data), size};
 }
 
@@ -125,7 +115,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   std::error_code error;
   if (std::filesystem::is_symlink(path, error)) {
     path_ = std::filesystem::weakly_canonical(path, error);
-    if (error) throw file_error(path, "writable", error.value());
+    if (error) throw file_error(path.string(), "writable", error.value());
   }
   // The random part keeps concurrent writers of one path apart.
   std::random_device random;
@@ -135,7 +125,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0 || errno != EEXIST) break;
   }
-  if (descriptor_ < 0) throw file_error(path_, "writable", errno);
+  if (descriptor_ < 0) throw file_error(path_.string(), "writable", errno);
 }
 
 AtomicFile::~AtomicFile() { discard(); }
@@ -162,7 +152,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     if (count < 0) {
       const int error = errno;
       discard();
-      throw file_error(path_, "writable", error);
+      throw file_error(path_.string(), "writable", error);
     }
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
@@ -184,18 +174,18 @@ void AtomicFile::commit() {
   if (sync_descriptor(descriptor_) != 0) {
     const int error = errno;
     discard();
-    throw file_error(path_, "writable", error);
+    throw file_error(path_.string(), "writable", error);
   }
   if (::close(std::exchange(descriptor_, -1)) != 0 ||
       ::rename(temporary_.c_str(), path_.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary_.c_str());
-    throw file_error(path_, "writable", error);
+    throw file_error(path_.string(), "writable", error);
   }
   // The new name has to reach the disk too. File systems that cannot sync a folder say EINVAL.
   const Descriptor folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || (::fsync(folder.get()) != 0 && errno != EINVAL && errno != ENOTSUP)) {
-    throw file_error(path_, "durable after its replacement", errno);
+    throw file_error(path_.string(), "durable after its replacement", errno);
   }
 }
 
