@@ -54,8 +54,8 @@ void combine(std::size_t& seed, const T& value) noexcept {
 }  // namespace
 
 std::string_view attr_kind_name(AttrKind kind) noexcept {
-  constexpr std::string_view kNames[] = {"bool",     "integer", "real",              "string",
-                                         "integers", "dtype",   "scalar expression", "tensor"};
+  constexpr std::string_view kNames[] = {
+      "bool", "integer", "real", "string", "integers", "dtype", "scalar expression", "tensor"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -109,7 +109,8 @@ std::size_t hash_value(const AttrValue& value) noexcept {
           }
         } else if constexpr (std::is_same_v<T, TensorAttr>) {
           const auto bytes = v.tensor->bytes();
-          combine(seed, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+          combine(seed,
+                  std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
         } else {
           combine(seed, v);
         }

@@ -30,7 +30,14 @@ using AttrValue = std::variant<bool, std::int64_t, double, std::string, std::vec
                                DType, ScalarProgram, TensorAttr>;
 
 enum class AttrKind : std::uint8_t {
-  boolean, integer, real, string, integers, dtype, scalar_program, tensor
+  boolean,
+  integer,
+  real,
+  string,
+  integers,
+  dtype,
+  scalar_program,
+  tensor
 };
 std::string_view attr_kind_name(AttrKind kind) noexcept;
 AttrKind attr_kind(const AttrValue& value) noexcept;

@@ -20,8 +20,9 @@ Layout::Layout(std::vector<int> order, std::vector<Block> blocks)
 Layout Layout::parse(std::string_view tag) {
   if (tag == "plain") return {};
   const auto fail = [tag]() {
-    return user_error(ErrorCode::invalid_graph,
-                      fmt::format("layout \"{}\": not a tag such as \"plain\" or \"aBcd16b\"", tag));
+    return user_error(
+        ErrorCode::invalid_graph,
+        fmt::format("layout \"{}\": not a tag such as \"plain\" or \"aBcd16b\"", tag));
   };
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'h') || (c >= 'A' && c <= 'H'); };
   const auto axis_of = [](char c) { return c >= 'a' ? c - 'a' : c - 'A'; };
@@ -72,7 +73,8 @@ std::int64_t Layout::physical_bytes(const TensorType& type) const noexcept {
 
 std::int64_t Layout::offset(const Shape& shape, const std::int64_t* index) const noexcept {
   std::array<std::int64_t, Shape::kMaxRank> outer{};
-  for (int axis = 0; axis < shape.rank(); ++axis) outer[static_cast<std::size_t>(axis)] = index[axis];
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    outer[static_cast<std::size_t>(axis)] = index[axis];
   // Peel each axis from its innermost block outwards.
   std::int64_t position = 0;
   std::int64_t stride = 1;

@@ -122,7 +122,9 @@ std::vector<int> ScalarProgram::inline_program(const ScalarProgram& callee,
 ScalarProgram ScalarProgram::typed(std::span<const DType> input_types) const {
   ScalarProgram result = *this;
   std::vector<bool> flexible;  // made of constants only: takes the type of whatever it meets
-  const auto type_of = [&result](int i) { return result.instrs_[static_cast<std::size_t>(i)].type; };
+  const auto type_of = [&result](int i) {
+    return result.instrs_[static_cast<std::size_t>(i)].type;
+  };
   const auto adapts = [&flexible](int i) { return flexible[static_cast<std::size_t>(i)]; };
   for (ScalarInstr& instr : result.instrs_) {
     const ScalarOpInfo& info = scalar_op_info(instr.op);
@@ -168,7 +170,8 @@ double evaluate_scalar(ScalarOp op, double a, double b, double c, bool integer) 
     case Op::sin: return std::sin(a);
     case Op::cos: return std::cos(a);
     case Op::tanh: return std::tanh(a);
-    case Op::sigmoid: return a >= 0 ? 1.0 / (1.0 + std::exp(-a)) : std::exp(a) / (1.0 + std::exp(a));
+    case Op::sigmoid:
+      return a >= 0 ? 1.0 / (1.0 + std::exp(-a)) : std::exp(a) / (1.0 + std::exp(a));
     case Op::erf: return std::erf(a);
     case Op::floor: return std::floor(a);
     case Op::ceil: return std::ceil(a);

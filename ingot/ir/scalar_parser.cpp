@@ -160,7 +160,8 @@ class Parser {
     if (name.starts_with("cast_")) {
       const auto type = parse_dtype(name.substr(5));
       if (!type) fail(fmt::format("unknown type in \"{}\"", name));
-      if (args.size() != 1) fail(fmt::format("\"{}\" takes 1 argument(s), got {}", name, args.size()));
+      if (args.size() != 1)
+        fail(fmt::format("\"{}\" takes 1 argument(s), got {}", name, args.size()));
       return program_.add_cast(args[0], *type);
     }
     for (const ScalarOpInfo& info : scalar_ops()) {

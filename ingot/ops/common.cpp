@@ -1,0 +1,76 @@
+#include "ingot/ops/common.h"
+
+#include <algorithm>
+
+namespace ingot {
+
+std::optional<Shape> broadcast_shapes(std::span<const TensorType> types) {
+  int rank = 0;
+  for (const TensorType& type : types) rank = std::max(rank, type.shape.rank());
+  Shape result(std::vector<std::int64_t>(static_cast<std::size_t>(rank), 1));
+  for (const TensorType& type : types) {
+    const int offset = rank - type.shape.rank();
+    for (int axis = 0; axis < type.shape.rank(); ++axis) {
+      const std::int64_t dim = type.shape[axis];
+      std::int64_t& out = result[axis + offset];
+      if (dim != 1 && out != 1 && dim != out) return std::nullopt;
+      if (dim != 1) out = dim;
+    }
+  }
+  return result;
+}
+
+std::optional<std::vector<int>> normalize_axes(std::span<const std::int64_t> axes, int rank) {
+  std::vector<int> result;
+  for (const std::int64_t axis : axes) {
+    if (axis < -rank || axis >= rank) return std::nullopt;
+    result.push_back(static_cast<int>(axis < 0 ? axis + rank : axis));
+  }
+  std::sort(result.begin(), result.end());
+  if (std::adjacent_find(result.begin(), result.end()) != result.end()) return std::nullopt;
+  if (axes.empty()) {
+    for (int axis = 0; axis < rank; ++axis) result.push_back(axis);
+  }
+  return result;
+}
+
+std::int64_t broadcast_index(const Shape& operand, const Shape& full,
+                             const std::array<std::int64_t, Shape::kMaxRank>& index) {
+  std::int64_t flat = 0;
+  const int offset = full.rank() - operand.rank();
+  for (int axis = 0; axis < operand.rank(); ++axis) {
+    const std::int64_t i = operand[axis] == 1 ? 0 : index[static_cast<std::size_t>(axis + offset)];
+    flat = flat * operand[axis] + i;
+  }
+  return flat;
+}
+
+std::vector<BatchResult> elementwise_batch(const Node& node, std::span<const int> input_axes) {
+  const int rank = node.output_type().shape.rank();
+  BatchResult result{BatchKind::none, -1};
+  for (std::size_t i = 0; i < input_axes.size(); ++i) {
+    if (input_axes[i] < 0) continue;
+    const int axis = input_axes[i] + rank - node.input_type(i).shape.rank();
+    if (result.kind == BatchKind::kept && result.axis != axis) return {{BatchKind::mixed, -1}};
+    result = {BatchKind::kept, axis};
+  }
+  if (result.kind == BatchKind::kept) {
+    // An operand without the batch must not vary along the batch's axis.
+    for (std::size_t i = 0; i < input_axes.size(); ++i) {
+      const Shape& shape = node.input_type(i).shape;
+      const int axis = result.axis - (rank - shape.rank());
+      if (input_axes[i] < 0 && axis >= 0 && shape[axis] != 1) return {{BatchKind::mixed, -1}};
+    }
+  }
+  return std::vector<BatchResult>(node.outputs().size(), result);
+}
+
+Cost streaming_cost(const Node& node, double flops_per_element) {
+  double bytes = 0;
+  for (const Value& input : node.inputs()) bytes += static_cast<double>(input.type().bytes());
+  for (const Node::Output& output : node.outputs())
+    bytes += static_cast<double>(output.type.bytes());
+  return {flops_per_element * static_cast<double>(node.output_type().numel()), bytes};
+}
+
+}  // namespace ingot
