@@ -16,6 +16,10 @@ if(INGOT_SANITIZE)
   add_link_options(-fsanitize=${INGOT_SANITIZE})
 endif()
 
+if(INGOT_BUILD_FUZZERS)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or None" FORCE)
 endif()

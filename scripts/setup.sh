@@ -15,6 +15,7 @@ apt_build=(cmake ninja-build g++ libfmt-dev libdnnl-dev libhwy-dev nlohmann-json
            libcli11-dev libpng-dev zlib1g-dev)
 apt_test=(libgtest-dev clang-19 libclang-rt-19-dev clang-format-19 python3 git)
 apt_full=(clang-tidy-19 g++-aarch64-linux-gnu qemu-user-static valgrind)
+apt_arm64=(libfmt-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64 libhwy-dev:arm64 libgtest-dev:arm64)
 brew_build=(cmake ninja fmt onednn libomp highway nlohmann-json cli11 libpng zlib)
 brew_test=(googletest llvm@19 clang-format@19 python3 git)
 brew_full=()
@@ -52,14 +53,22 @@ if [ "$(uname)" = Darwin ]; then
 elif command -v apt-get >/dev/null; then
   wanted=("${apt_build[@]}")
   [ "$level" = build ] || wanted+=("${apt_test[@]}")
-  [ "$level" != full ] || wanted+=("${apt_full[@]}")
+  if [ "$level" = full ]; then
+    wanted+=("${apt_full[@]}")
+    # The NEON cross build links against Debian's own arm64 libraries. Ubuntu keeps those on
+    # another server, which this script does not set up.
+    if grep -qs '^ID=debian' /etc/os-release && [ "$(dpkg --print-architecture)" = amd64 ]; then
+      wanted+=("${apt_arm64[@]}")
+    fi
+  fi
   missing=()
   for package in "${wanted[@]}"; do
-    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$status" = installed ] || missing+=("$package")
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+      missing+=("$package")
   done
   if [ ${#missing[@]} -gt 0 ]; then
     echo "setup: installing ${missing[*]}"
+    case "${missing[*]}" in *:arm64*) as_root dpkg --add-architecture arm64 ;; esac
     as_root apt-get update -q
     as_root env DEBIAN_FRONTEND=noninteractive \
       apt-get install -q -y --no-install-recommends "${missing[@]}"

@@ -31,7 +31,7 @@ class Stage:
     """One configuration: how it is configured, what of it is built, which tests are run."""
 
     name: str
-    preset: str
+    preset: str = ""
     build_dir: str = ""
     configure: list = field(default_factory=list)
     targets: list = field(default_factory=list)  # empty: everything
@@ -39,6 +39,7 @@ class Stage:
     environment: dict = field(default_factory=dict)
     requires: tuple = ()  # programs without which the stage is left out, saying so
     rooms: tuple = ()  # build and run only the quick tests of these rooms
+    command: list = field(default_factory=list)  # instead of all that: one command that must pass
 
     def folder(self):
         return ROOT / "build" / (self.build_dir or self.preset)
@@ -58,6 +59,8 @@ FULL_PLAN = [
     Stage("asan+ubsan", "asan"),
     Stage("tsan", "tsan"),
     Stage("no-onednn", "no-onednn", ctest=["-LE", "full|check|package"]),
+    Stage("fuzz", "fuzz", ctest=["-L", "fuzz"]),
+    Stage("tidy", command=["python3", "scripts/tidy.py"], requires=("clang-tidy-19",)),
     Stage("neon", "neon", ctest=QUICK, requires=("aarch64-linux-gnu-g++",)),
 ]
 
@@ -159,6 +162,10 @@ def run_stage(stage):
         return {}
     say(f"== {stage.name}")
     start = time.monotonic()
+    if stage.command:
+        passed = run(stage.command).returncode == 0
+        say(f"== {stage.name}: {PASSED if passed else FAILED} in {time.monotonic() - start:.0f} s")
+        return {stage.name: PASSED if passed else FAILED}
     built = build(stage)
     build_seconds = time.monotonic() - start
     if not built:
