@@ -1,0 +1,55 @@
+#include "ingot/runtime/backend.h"
+
+#include <fmt/core.h>
+
+#include "ingot/base/error.h"
+#include "ingot/base/trace.h"
+#include "ingot/ir/op_def.h"
+
+namespace ingot {
+
+void KernelTable::register_kernel(std::string_view op, KernelCandidate candidate) {
+  by_op_[std::string(op)].push_back(std::move(candidate));
+}
+
+std::span<const KernelCandidate> KernelTable::candidates(std::string_view op) const {
+  const auto it = by_op_.find(std::string(op));
+  return it == by_op_.end() ? std::span<const KernelCandidate>() : it->second;
+}
+
+Support Backend::supports(const Node& node) const {
+  std::string reasons;
+  for (const KernelCandidate& candidate : kernels().candidates(node.op().name)) {
+    const Support support = candidate.supports(node, *this);
+    if (support) return support;
+    if (!reasons.empty()) reasons += "; ";
+    reasons += fmt::format("{}: {}", candidate.name, support.reason);
+  }
+  if (reasons.empty()) reasons = fmt::format("no kernel for {}", node.op().name);
+  return Support::no(std::move(reasons));
+}
+
+std::unique_ptr<Kernel> Backend::create_kernel(const KernelProblem& problem) const {
+  const Node& node = problem.node;
+  for (const KernelCandidate& candidate : kernels().candidates(node.op().name)) {
+    const Support support = candidate.supports(node, *this);
+    if (support) {
+      auto kernel = candidate.create(problem, *this);
+      if (trace_enabled(Channel::dispatch)) {
+        trace(Channel::dispatch,
+              fmt::format("{} \"{}\": {}", node.op().name, node.name(), kernel->name()));
+      }
+      return kernel;
+    }
+    if (trace_enabled(Channel::dispatch)) {
+      trace(Channel::dispatch, fmt::format("{} \"{}\": not {}: {}", node.op().name, node.name(),
+                                           candidate.name, support.reason));
+    }
+  }
+  throw_with_origin(
+      unsupported_error(fmt::format("{} \"{}\": device \"{}\" must have a kernel, got none ({})",
+                                    node.op().name, node.name(), name(), supports(node).reason)),
+      node.origin());
+}
+
+}  // namespace ingot

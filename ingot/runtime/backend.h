@@ -1,0 +1,44 @@
+// The Kernels of one kind of device, and what the compiler may ask of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingot/ir/target.h"
+#include "ingot/memory/buffer_pool.h"
+#include "ingot/memory/device.h"
+#include "ingot/runtime/kernel.h"
+#include "ingot/runtime/kernel_table.h"
+
+namespace ingot {
+
+struct BackendOptions {
+  /// 0: INGOT_THREADS, or the number of cores.
+  int threads = 0;
+};
+
+class Backend : public Target {
+ public:
+  [[nodiscard]] virtual std::shared_ptr<Device> device() const = 0;
+  [[nodiscard]] virtual const KernelTable& kernels() const = 0;
+  /// Threads that kernels use.
+  [[nodiscard]] virtual int threads() const noexcept = 0;
+  /// Facts for `ingot doctor`: pairs of (what, value), e.g. ("simd", "AVX2").
+  [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> facts() const = 0;
+
+  /// The first candidate of the table that supports the problem; each refusal goes to the dispatch
+  /// trace. Errors: unsupported, with every candidate's reason.
+  [[nodiscard]] std::unique_ptr<Kernel> create_kernel(const KernelProblem& problem) const;
+  [[nodiscard]] Support supports(const Node& node) const override;
+};
+
+/// The backend of a device by name ("cpu", "reference"). Errors: unknown name (user), with the
+/// names there are.
+std::shared_ptr<Backend> make_backend(std::string_view device, const BackendOptions& options = {});
+/// Names that make_backend knows.
+std::vector<std::string> backend_names();
+
+}  // namespace ingot
