@@ -288,7 +288,8 @@ Node* Graph::add_region(const OpDef& op, std::vector<Value> inputs, std::unique_
   const Origin origin = origin_for({});
   auto node = std::unique_ptr<Node>(new Node());
   node->op_ = &op;
-  node->name_ = unique_name(name.empty() ? op.name : std::string_view(name));
+  const bool free = !name.empty() && !by_name_.contains(name);
+  node->name_ = free ? std::move(name) : unique_name(name.empty() ? op.name : name);
   node->attrs_ = complete_attrs(op, node->name_, std::move(attrs), origin);
   node->inputs_ = std::move(inputs);
   node->origin_ = origin;
