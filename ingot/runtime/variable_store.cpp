@@ -1,0 +1,202 @@
+#include "ingot/runtime/variable_store.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ingot/base/error.h"
+#include "ingot/base/philox.h"
+#include "ingot/runtime/convert_layout.h"
+
+namespace ingot {
+namespace {
+
+/// FNV-1a, folded to 32 bits: the variable's random stream.
+std::uint32_t stream_of(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  for (const char c : name) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  }
+  return static_cast<std::uint32_t>(hash ^ (hash >> 32));
+}
+
+std::int64_t aligned(std::int64_t bytes, std::int64_t alignment) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+}  // namespace
+
+HostTensor initial_value(const TensorType& type, const Initializer& init, std::string_view name,
+                         std::uint64_t seed) {
+  HostTensor tensor(type);
+  const HostView view = tensor.view();
+  const std::uint32_t stream = stream_of(name);
+  for (std::int64_t i = 0; i < view.numel(); ++i) {
+    const auto index = static_cast<std::uint64_t>(i);
+    double value = init.a;
+    if (init.kind == Initializer::Kind::uniform) {
+      value =
+          init.a + (init.b - init.a) * static_cast<double>(philox_uniform(seed, stream, 0, index));
+    } else if (init.kind == Initializer::Kind::normal) {
+      value = init.a + init.b * philox_normal(seed, stream, 0, index);
+    }
+    view.set(i, value);
+  }
+  return tensor;
+}
+
+VariableStore::VariableStore(std::shared_ptr<Backend> backend, std::uint64_t seed)
+    : backend_(std::move(backend)), device_(backend_->device()), seed_(seed) {}
+
+VariableStore::~VariableStore() = default;
+
+void VariableStore::bind_external(std::string name, void* data, std::size_t bytes) {
+  if (contains(name) || pending_externals_.contains(name)) {
+    throw user_error(
+        ErrorCode::invalid_feed,
+        fmt::format("variable \"{}\": must be bound before it is first compiled, got a "
+                    "variable that is in the store already",
+                    name));
+  }
+  pending_externals_.emplace(std::move(name), External{data, bytes});
+}
+
+std::map<std::string, Layout> VariableStore::fixed_layouts() const {
+  std::map<std::string, Layout> layouts;
+  for (const auto& segment : segments_) layouts.emplace(segment->name, segment->layout);
+  for (const auto& entry : pending_externals_) layouts.emplace(entry.first, Layout{});
+  return layouts;
+}
+
+void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
+  constexpr int kRoles = 4;
+  const auto alignment = static_cast<std::int64_t>(device_->alignment());
+  std::array<std::vector<std::pair<const VariableRequest*, std::int64_t>>, kRoles> fresh;
+  std::array<std::int64_t, kRoles> totals{};
+  std::vector<std::pair<const VariableRequest*, External>> externals;
+  for (const VariableRequest& request : requests) {
+    if (contains(request.name)) {
+      const Segment& known = segment(request.name);
+      if (known.type != request.type) {
+        throw user_error(
+            ErrorCode::invalid_shape,
+            fmt::format("variable \"{}\": must keep its type, got {} after {}", request.name,
+                        request.type.to_string(), known.type.to_string()));
+      }
+      if (known.layout != request.layout) {
+        throw internal_error(
+            fmt::format("variable \"{}\": layout {} does not honour the store's {}", request.name,
+                        request.layout.to_string(known.type.shape.rank()),
+                        known.layout.to_string(known.type.shape.rank())));
+      }
+      continue;
+    }
+    const std::int64_t bytes = request.layout.physical_bytes(request.type);
+    if (const auto it = pending_externals_.find(request.name); it != pending_externals_.end()) {
+      if (static_cast<std::int64_t>(it->second.bytes) < bytes) {
+        throw user_error(
+            ErrorCode::invalid_feed,
+            fmt::format("variable \"{}\": {} needs {} bytes, got a buffer of {}", request.name,
+                        request.type.to_string(), bytes, it->second.bytes));
+      }
+      if (it->second.data == nullptr) {
+        throw user_error(ErrorCode::invalid_feed,
+                         fmt::format("variable \"{}\": {} needs memory, got a null pointer",
+                                     request.name, request.type.to_string()));
+      }
+      externals.emplace_back(&request, it->second);
+      continue;
+    }
+    const auto role = static_cast<std::size_t>(request.role);
+    fresh[role].emplace_back(&request, totals[role]);
+    totals[role] += aligned(bytes, alignment);
+  }
+  const auto add = [this](const VariableRequest& request, std::byte* data, bool external) {
+    auto segment = std::make_unique<Segment>(
+        Segment{request.name, request.type, request.layout, request.role, data,
+                request.layout.physical_bytes(request.type), external});
+    by_name_.emplace(segment->name, segment.get());
+    segments_.push_back(std::move(segment));
+  };
+  for (std::size_t role = 0; role < kRoles; ++role) {
+    if (fresh[role].empty()) continue;
+    // A zero-element variable still needs a distinct, valid address.
+    const auto bytes = static_cast<std::size_t>(std::max(totals[role], alignment));
+    const auto role_name = variable_role_name(static_cast<VariableRole>(role));
+    arenas_.push_back(Buffer::allocate(device_, bytes, role_name));
+    arena_bytes_ += static_cast<std::int64_t>(bytes);
+    auto* base = static_cast<std::byte*>(arenas_.back().data());
+    for (const auto& [request, offset] : fresh[role]) {
+      add(*request, base + offset, false);
+      initialise(*segments_.back(), request->init);
+    }
+  }
+  for (const auto& [request, external] : externals) {
+    add(*request, static_cast<std::byte*>(external.data), true);
+    pending_externals_.erase(request->name);
+  }
+}
+
+void VariableStore::initialise(const Segment& segment, const Initializer& init) {
+  if (segment.name == "rng.seed") {
+    HostTensor value(segment.type);
+    value.view().set_int(0, static_cast<std::int64_t>(seed_));
+    write(segment.name, value);
+    return;
+  }
+  write(segment.name, initial_value(segment.type, init, segment.name, seed_));
+}
+
+bool VariableStore::contains(std::string_view name) const { return by_name_.contains(name); }
+
+const Segment& VariableStore::segment(std::string_view name) const {
+  const auto it = by_name_.find(name);
+  if (it != by_name_.end()) return *it->second;
+  std::vector<std::string> names;
+  for (const auto& known : segments_) names.push_back(known->name);
+  Error error =
+      user_error(ErrorCode::not_found,
+                 fmt::format("variable \"{}\": must be in the store, got no such name", name));
+  if (const auto close = closest_names(name, names); !close.empty()) {
+    error.help("did you mean " + close + "?");
+  }
+  throw error;
+}
+
+std::vector<const Segment*> VariableStore::segments() const {
+  std::vector<const Segment*> result;
+  for (const auto& segment : segments_) result.push_back(segment.get());
+  return result;
+}
+
+HostTensor VariableStore::read(std::string_view name) const {
+  const Segment& s = segment(name);
+  std::vector<std::byte> physical(static_cast<std::size_t>(s.bytes));
+  device_->copy_to_host(physical.data(), s.data, physical.size());
+  HostTensor value(s.type);
+  to_logical(physical.data(), s.layout, value.view());
+  return value;
+}
+
+void VariableStore::write(std::string_view name, const HostTensor& value) {
+  const Segment& s = segment(name);
+  if (value.type() != s.type) {
+    throw user_error(ErrorCode::invalid_shape,
+                     fmt::format("variable \"{}\": must be written with {}, got {}", name,
+                                 s.type.to_string(), value.type().to_string()));
+  }
+  std::vector<std::byte> physical(static_cast<std::size_t>(s.bytes));
+  to_physical(value.view(), s.layout, physical.data());
+  device_->copy_to_device(s.data, physical.data(), physical.size());
+}
+
+void VariableStore::reserve_scratch(std::int64_t bytes) {
+  if (bytes <= scratch_bytes()) return;
+  scratch_.reset();
+  scratch_ = Buffer::allocate(device_, static_cast<std::size_t>(bytes), "scratch arena");
+  ++scratch_version_;
+}
+
+}  // namespace ingot

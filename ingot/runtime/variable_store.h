@@ -1,0 +1,113 @@
+// The variables of a model and its optimizer, shared by all Executables of a run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ingot/base/host_view.h"
+#include "ingot/ir/graph.h"
+#include "ingot/memory/buffer.h"
+#include "ingot/runtime/backend.h"
+
+namespace ingot {
+
+/// What an Executable asks of the store for one variable.
+struct VariableRequest {
+  std::string name;
+  TensorType type;
+  Layout layout;
+  VariableRole role = VariableRole::parameter;
+  Initializer init;
+};
+
+/// One variable's place in its arena.
+struct Segment {
+  std::string name;
+  TensorType type;
+  Layout layout;
+  VariableRole role = VariableRole::parameter;
+  std::byte* data = nullptr;
+  std::int64_t bytes = 0;  ///< physical
+  bool external = false;
+};
+
+/// Not thread safe: Executables on one store take turns.
+class VariableStore {
+ public:
+  /// `seed` is the run's seed; it also starts the variable "rng.seed" when a Graph has it.
+  explicit VariableStore(std::shared_ptr<Backend> backend, std::uint64_t seed = 0);
+  ~VariableStore();
+  VariableStore(const VariableStore&) = delete;
+  VariableStore& operator=(const VariableStore&) = delete;
+
+  [[nodiscard]] const std::shared_ptr<Backend>& backend() const noexcept { return backend_; }
+  [[nodiscard]] std::uint64_t seed() const noexcept { return seed_; }
+
+  /// The caller's memory becomes the variable: logical (row-major) layout, updated in place, never
+  /// freed, its content kept. Before the first compile that uses the variable; the size is checked
+  /// there. Errors: already in the store.
+  void bind_external(std::string name, void* data, std::size_t bytes);
+
+  /// Layouts that are already fixed, by name.
+  [[nodiscard]] std::map<std::string, Layout> fixed_layouts() const;
+  /// Makes room for the variables that are new (one arena a role and call) and initialises them;
+  /// for known ones checks that type and layout agree.
+  void prepare(const std::vector<VariableRequest>& requests);
+
+  [[nodiscard]] bool contains(std::string_view name) const;
+  /// Errors: unknown name, with candidates.
+  [[nodiscard]] const Segment& segment(std::string_view name) const;
+  /// In the order in which they were made.
+  [[nodiscard]] std::vector<const Segment*> segments() const;
+
+  /// Logical value. Blocking.
+  [[nodiscard]] HostTensor read(std::string_view name) const;
+  /// Errors: unknown name, another type.
+  void write(std::string_view name, const HostTensor& value);
+
+  /// Bytes of all arenas, external memory apart.
+  [[nodiscard]] std::int64_t bytes() const noexcept { return arena_bytes_; }
+
+  /// The scratch arena that all Executables share; grows to the largest request. `version` changes
+  /// when it moves.
+  void reserve_scratch(std::int64_t bytes);
+  [[nodiscard]] std::byte* scratch() const noexcept {
+    return static_cast<std::byte*>(scratch_.data());
+  }
+  [[nodiscard]] int scratch_version() const noexcept { return scratch_version_; }
+  [[nodiscard]] std::int64_t scratch_bytes() const noexcept {
+    return static_cast<std::int64_t>(scratch_.size());
+  }
+
+ private:
+  struct External {
+    void* data;
+    std::size_t bytes;
+  };
+
+  void initialise(const Segment& segment, const Initializer& init);
+
+  std::shared_ptr<Backend> backend_;
+  std::shared_ptr<Device> device_;
+  std::uint64_t seed_;
+  std::unordered_map<std::string, External> pending_externals_;
+  std::vector<std::unique_ptr<Segment>> segments_;
+  std::unordered_map<std::string_view, Segment*> by_name_;
+  std::vector<Buffer> arenas_;
+  std::int64_t arena_bytes_ = 0;
+  Buffer scratch_;
+  int scratch_version_ = 0;
+};
+
+/// A variable's start value: a function of (seed, name, element) alone.
+HostTensor initial_value(const TensorType& type, const Initializer& init, std::string_view name,
+                         std::uint64_t seed);
+
+}  // namespace ingot
