@@ -1,0 +1,68 @@
+#include "ingot/backends/cpu/cpu_backend.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/backends/cpu/cpu_layouts.h"
+#include "ingot/backends/cpu/cpu_machine.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/memory/host_device.h"
+
+namespace ingot {
+
+CpuBackend::CpuBackend(const BackendOptions& options)
+    : pool_(std::make_unique<ThreadPool>(
+          options.threads > 0 ? options.threads : default_thread_count(), limit_library_threads)),
+      device_(make_host_device()),
+      caches_(read_cache_sizes()),
+      vector_block_(std::clamp(simd_f32_lanes(), 8, 16)) {
+#define INGOT_CPU_KERNELS(family) register_##family##_kernels(kernels_);
+#include "ingot/backends/cpu/cpu_kernels.inc"
+#undef INGOT_CPU_KERNELS
+}
+
+bool CpuBackend::claims(const Node& composite) const { return supports(composite).ok; }
+
+LayoutWish CpuBackend::layouts(const Node& node) const {
+  if (is_layout_agnostic(node)) return {};
+  LayoutWish wish = conv_layout_wish(node, vector_block_);
+  if (!wish.agnostic) return wish;
+  // Everything else works on plain memory alone.
+  wish.agnostic = false;
+  wish.inputs.assign(node.inputs().size(), Layout{});
+  wish.outputs.assign(node.outputs().size(), Layout{});
+  return wish;
+}
+
+bool CpuBackend::accepts(const Node& node, const Layout& layout) const {
+  return layout.is_plain() || is_layout_agnostic(node);
+}
+
+Support CpuBackend::can_fuse(std::span<const Node* const> region_nodes,
+                             const Node& consumer) const {
+  (void)region_nodes;
+  return Support::no(fmt::format("no fused kernel takes {}", consumer.op().name));
+}
+
+std::vector<std::pair<std::string, std::string>> CpuBackend::facts() const {
+  const auto kib = [](std::int64_t bytes) { return fmt::format("{} KiB", bytes >> 10); };
+  std::vector<std::pair<std::string, std::string>> facts{
+      {"simd", simd_target_name()},
+      {"cores", std::to_string(std::thread::hardware_concurrency())},
+      {"threads", std::to_string(threads())},
+      {"caches",
+       fmt::format("L1 {}, L2 {}, L3 {}", kib(caches_.l1), kib(caches_.l2), kib(caches_.l3))},
+      {"highway", highway_version()}};
+  const std::string onednn = onednn_version();
+  facts.emplace_back("onednn", onednn.empty() ? "not compiled in" : onednn);
+  return facts;
+}
+
+std::shared_ptr<Backend> make_cpu_backend(const BackendOptions& options) {
+  return std::make_shared<CpuBackend>(options);
+}
+
+}  // namespace ingot

@@ -1,0 +1,47 @@
+// The backend of the CPU: Ingot's own SIMD kernels and, where it is compiled in, oneDNN.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ingot/base/thread_pool.h"
+#include "ingot/runtime/backend.h"
+
+namespace ingot {
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const BackendOptions& options);
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "cpu"; }
+  [[nodiscard]] bool claims(const Node& composite) const override;
+  [[nodiscard]] LayoutWish layouts(const Node& node) const override;
+  [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override;
+  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
+                                 const Node& consumer) const override;
+  [[nodiscard]] CacheSizes caches() const noexcept override { return caches_; }
+
+  [[nodiscard]] std::shared_ptr<Device> device() const override { return device_; }
+  [[nodiscard]] const KernelTable& kernels() const override { return kernels_; }
+  [[nodiscard]] int threads() const noexcept override { return pool_->size(); }
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> facts() const override;
+
+  /// Shared by all kernels of this backend; kernels keep a reference to it.
+  [[nodiscard]] ThreadPool& pool() const noexcept { return *pool_; }
+  /// Channels per block of the blocked layouts: the f32 lanes of a vector, 8 or 16.
+  [[nodiscard]] int vector_block() const noexcept { return vector_block_; }
+
+ private:
+  std::unique_ptr<ThreadPool> pool_;
+  std::shared_ptr<Device> device_;
+  KernelTable kernels_;
+  CacheSizes caches_;
+  int vector_block_;
+};
+
+/// Errors: a malformed INGOT_THREADS (user).
+std::shared_ptr<Backend> make_cpu_backend(const BackendOptions& options);
+
+}  // namespace ingot

@@ -1,0 +1,15 @@
+// Which layouts the CPU's kernels want and take.
+#pragma once
+
+#include "ingot/ir/target.h"
+
+namespace ingot {
+
+/// The layouts that a convolution, matmul or one of their gradients runs fastest in; `vector_block`
+/// is the number of channels in a block. Agnostic for every other op.
+LayoutWish conv_layout_wish(const Node& node, int vector_block);
+
+/// Whether the Node's kernels work on whatever layout its full-shaped operands and results share.
+bool is_layout_agnostic(const Node& node);
+
+}  // namespace ingot

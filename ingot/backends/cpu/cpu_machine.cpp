@@ -1,0 +1,81 @@
+#include "ingot/backends/cpu/cpu_machine.h"
+
+#include <fmt/core.h>
+#ifdef __linux__
+#include <unistd.h>
+#endif
+#ifdef INGOT_HAVE_ONEDNN
+#include <oneapi/dnnl/dnnl.h>
+#endif
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ingot/backends/cpu/cpu_machine.cpp"
+#include "ingot/backends/cpu/simd_targets.h"
+// clang-format off: foreach_target must come first
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ingot::HWY_NAMESPACE {
+
+std::int64_t target_bits() { return HWY_TARGET; }
+std::int64_t f32_lanes() {
+  const hwy::HWY_NAMESPACE::ScalableTag<float> d;
+  return static_cast<std::int64_t>(hwy::HWY_NAMESPACE::Lanes(d));
+}
+
+}  // namespace ingot::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#ifdef INGOT_HAVE_ONEDNN
+// The one function needed of the OpenMP runtime; its header is not part of every compiler.
+extern "C" void omp_set_num_threads(int threads);
+#endif
+
+namespace ingot {
+namespace {
+
+HWY_EXPORT(target_bits);
+HWY_EXPORT(f32_lanes);
+
+}  // namespace
+
+CacheSizes read_cache_sizes() {
+  CacheSizes sizes;
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+  const auto read = [](int key, std::int64_t& size) {
+    const long value = sysconf(key);
+    if (value > 0) size = value;
+  };
+  read(_SC_LEVEL1_DCACHE_SIZE, sizes.l1);
+  read(_SC_LEVEL2_CACHE_SIZE, sizes.l2);
+  read(_SC_LEVEL3_CACHE_SIZE, sizes.l3);
+#endif
+  return sizes;
+}
+
+std::string simd_target_name() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)()); }
+
+int simd_f32_lanes() { return static_cast<int>(HWY_DYNAMIC_DISPATCH(f32_lanes)()); }
+
+std::string highway_version() { return fmt::format("{}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH); }
+
+std::string onednn_version() {
+#ifdef INGOT_HAVE_ONEDNN
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+#else
+  return {};
+#endif
+}
+
+void limit_library_threads() {
+#ifdef INGOT_HAVE_ONEDNN
+  omp_set_num_threads(1);
+#endif
+}
+
+}  // namespace ingot
+#endif  // HWY_ONCE

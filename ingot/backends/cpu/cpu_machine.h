@@ -1,0 +1,24 @@
+// What the CPU at hand is.
+#pragma once
+
+#include <string>
+
+#include "ingot/ir/target.h"
+
+namespace ingot {
+
+/// Data caches of one core (L3: shared); what the system does not tell keeps CacheSizes' default.
+CacheSizes read_cache_sizes();
+/// Name of the instruction set that the SIMD kernels were dispatched to: "AVX3", "AVX2", "NEON".
+std::string simd_target_name();
+/// f32 lanes of its vectors.
+int simd_f32_lanes();
+/// "1.0.3"
+std::string highway_version();
+/// "2.6.3"; empty when oneDNN is not compiled in.
+std::string onednn_version();
+/// Limits the calling thread's OpenMP teams, which oneDNN uses, to one thread: Ingot's own threads
+/// are the only parallelism. Does nothing without oneDNN.
+void limit_library_threads();
+
+}  // namespace ingot

@@ -1,0 +1,31 @@
+#include "ingot/backends/cpu/cpu_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace ingot {
+namespace {
+
+TEST(CpuBackend, TakesTheAskedNumberOfThreads) {
+  const auto backend = make_cpu_backend({.threads = 2});
+  EXPECT_EQ(backend->name(), "cpu");
+  EXPECT_EQ(backend->threads(), 2);
+  EXPECT_TRUE(backend->device()->host_visible());
+}
+
+TEST(CpuBackend, SaysWhatItRunsOn) {
+  const auto backend = make_cpu_backend({.threads = 1});
+  const auto facts = backend->facts();
+  for (const std::string what : {"simd", "cores", "threads", "caches", "highway", "onednn"}) {
+    const auto it = std::find_if(facts.begin(), facts.end(),
+                                 [&](const auto& fact) { return fact.first == what; });
+    ASSERT_NE(it, facts.end()) << what;
+    EXPECT_FALSE(it->second.empty()) << what;
+  }
+  EXPECT_GE(backend->caches().l1, 4 << 10);
+  EXPECT_GE(backend->caches().l2, backend->caches().l1);
+}
+
+}  // namespace
+}  // namespace ingot
