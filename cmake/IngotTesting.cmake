@@ -5,6 +5,10 @@ set(INGOT_TEST_ENVIRONMENT
   "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1"
   "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/lsan.supp:print_suppressions=0"
   "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp:second_deadlock_stack=1")
+# A death test starts its own program again, which an emulated one cannot.
+if(CMAKE_CROSSCOMPILING AND CMAKE_CROSSCOMPILING_EMULATOR)
+  list(APPEND INGOT_TEST_ENVIRONMENT "GTEST_FILTER=-*DeathTest*")
+endif()
 
 # ingot_add_gtest(NAME sources... [LABELS ...] [TIMEOUT seconds])
 # One binary, one ctest entry; its cases are counted from the report it writes.
