@@ -1,4 +1,5 @@
 # What every test shares: where results go and how the sanitizers behave.
+find_package(GTest REQUIRED)
 set(INGOT_TEST_RESULTS ${PROJECT_BINARY_DIR}/test-results)
 set(INGOT_TEST_ENVIRONMENT
   "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
@@ -12,10 +13,23 @@ endif()
 
 # ingot_add_gtest(NAME sources... [LABELS ...] [TIMEOUT seconds])
 # One binary, one ctest entry; its cases are counted from the report it writes.
+#
+# GoogleTest's header costs a second a file, so it is compiled once, except under a compiler cache,
+# which serves unchanged files anyway and would miss on every one of them.
+if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/test_prefix.cpp CONTENT "")
+  add_library(ingot_test_prefix OBJECT ${PROJECT_BINARY_DIR}/test_prefix.cpp)
+  target_link_libraries(ingot_test_prefix PRIVATE ingot::ingot ingot_options GTest::gtest_main)
+  target_precompile_headers(ingot_test_prefix PRIVATE <gtest/gtest.h>)
+endif()
+
 function(ingot_add_gtest name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LABELS;SOURCES")
   add_executable(test_${name} ${arg_SOURCES})
   target_link_libraries(test_${name} PRIVATE ingot::ingot ingot_options GTest::gtest_main)
+  if(TARGET ingot_test_prefix)
+    target_precompile_headers(test_${name} REUSE_FROM ingot_test_prefix)
+  endif()
   add_test(NAME ${name} COMMAND test_${name})
   set_tests_properties(${name} PROPERTIES
     LABELS "${arg_LABELS}"
