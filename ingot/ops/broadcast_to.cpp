@@ -19,12 +19,7 @@ void reference(const ReferenceContext& ctx) {
   const Shape& from = ctx.inputs[0].type.shape;
   const Shape& to = ctx.outputs[0].type.shape;
   for_each_index(to, [&](std::int64_t flat, const auto& index) {
-    const std::int64_t source = broadcast_index(from, to, index);
-    if (is_float(ctx.inputs[0].type.dtype)) {
-      ctx.outputs[0].set(flat, ctx.inputs[0].get(source));
-    } else {
-      ctx.outputs[0].set_int(flat, ctx.inputs[0].get_int(source));
-    }
+    copy_element(ctx.inputs[0], broadcast_index(from, to, index), ctx.outputs[0], flat);
   });
 }
 

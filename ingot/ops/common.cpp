@@ -45,6 +45,22 @@ std::int64_t broadcast_index(const Shape& operand, const Shape& full,
   return flat;
 }
 
+void copy_element(const HostView& from, std::int64_t i, const HostView& to, std::int64_t j) {
+  if (is_float(from.type.dtype)) {
+    to.set(j, from.get(i));
+  } else {
+    to.set_int(j, from.get_int(i));
+  }
+}
+
+void latch_error(const ReferenceContext& ctx, std::string_view constraint_id, std::int64_t value,
+                 std::int64_t index) {
+  if (ctx.error == nullptr || ctx.error->node >= 0) return;
+  const OpDef& op = ctx.node.op();
+  const auto rule = &op.constraint(constraint_id) - op.constraints.data();
+  *ctx.error = {ctx.node.id(), static_cast<std::int32_t>(rule), value, index};
+}
+
 std::vector<BatchResult> elementwise_batch(const Node& node, std::span<const int> input_axes) {
   const int rank = node.output_type().shape.rank();
   BatchResult result{BatchKind::none, -1};
@@ -72,5 +88,7 @@ Cost streaming_cost(const Node& node, double flops_per_element) {
     bytes += static_cast<double>(output.type.bytes());
   return {flops_per_element * static_cast<double>(node.output_type().numel()), bytes};
 }
+
+DType accumulate_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 }  // namespace ingot

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "ingot/ir/op_def.h"
@@ -36,10 +37,22 @@ void for_each_index(const Shape& shape, Fn&& fn) {
 std::int64_t broadcast_index(const Shape& operand, const Shape& full,
                              const std::array<std::int64_t, Shape::kMaxRank>& index);
 
+/// to[j] = from[i]; integers exactly, else through double.
+void copy_element(const HostView& from, std::int64_t i, const HostView& to, std::int64_t j);
+
+/// Latches the error that element `index` of an operand, `value`, broke the constraint; the first
+/// one stays.
+void latch_error(const ReferenceContext& ctx, std::string_view constraint_id, std::int64_t value,
+                 std::int64_t index);
+
 /// Batch rule of elementwise ops: kept where some operand has the batch on the aligned axis.
 std::vector<BatchResult> elementwise_batch(const Node& node, std::span<const int> input_axes);
 
 /// Reads every input once and writes every output once, with `flops_per_element` of output 0.
 Cost streaming_cost(const Node& node, double flops_per_element);
+
+/// The dtype in which sums over elements of a floating-point dtype are taken: f64 for f64, else
+/// f32.
+DType accumulate_dtype(DType dtype);
 
 }  // namespace ingot

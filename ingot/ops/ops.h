@@ -51,4 +51,49 @@ Value sum(Value x, std::vector<std::int64_t> axes, bool keep_dims = false,
 /// Sums a gradient down to the shape that was broadcast to its shape.
 Value sum_to(Value x, const Shape& shape);
 
+/// Floats round to nearest even; integers truncate and saturate. The same dtype gives x itself.
+Value cast(Value x, DType dtype, SourceLocation loc = SourceLocation::current());
+/// Axis i of the result is axis perm[i] of x.
+Value transpose(Value x, std::vector<std::int64_t> perm,
+                SourceLocation loc = SourceLocation::current());
+/// 1 at each label (i32 or i64, 0 ... depth-1), 0 elsewhere, along a new last axis.
+Value one_hot(Value labels, std::int64_t depth, DType dtype = DType::f32,
+              SourceLocation loc = SourceLocation::current());
+/// Largest element over `axes` (as in sum).
+Value reduce_max(Value x, std::vector<std::int64_t> axes, bool keep_dims = false,
+                 SourceLocation loc = SourceLocation::current());
+/// Mean over `axes` (as in sum).
+Value mean(Value x, std::vector<std::int64_t> axes, bool keep_dims = false,
+           SourceLocation loc = SourceLocation::current());
+/// [...,M,K] by [...,K,N] (rank 2 to 4, equal leading dimensions); a transposed operand is stored
+/// with its last two axes swapped.
+Value matmul(Value a, Value b, bool transpose_a = false, bool transpose_b = false,
+             SourceLocation loc = SourceLocation::current());
+
+Value softmax(Value x, std::int64_t axis = -1, SourceLocation loc = SourceLocation::current());
+Value log_softmax(Value x, std::int64_t axis = -1, SourceLocation loc = SourceLocation::current());
+/// Loss of each sample: logits [N,C], labels i32[N] -> [N], f32 (f64 for f64 logits).
+Value cross_entropy(Value logits, Value labels, double label_smoothing = 0.0,
+                    SourceLocation loc = SourceLocation::current());
+/// Loss of each sample: logits and target probabilities [N,C] -> [N].
+Value cross_entropy_probs(Value logits, Value probs,
+                          SourceLocation loc = SourceLocation::current());
+
+/// What an update rule reads of one tensor, and what it gives back.
+struct OptimizerOperand {
+  Value parameter;
+  Value gradient;
+  std::vector<Value> states;
+};
+struct OptimizerResult {
+  Value parameter;
+  std::vector<Value> states;
+};
+/// Applies `rule`, a program from (scalars..., p, g, states...) to (p, states...), to every element
+/// of every tensor. All operands but the gradients have one dtype; scalars have rank 0.
+std::vector<OptimizerResult> optimizer_update(const ScalarProgram& rule,
+                                              std::span<const Value> scalars,
+                                              std::span<const OptimizerOperand> tensors,
+                                              SourceLocation loc = SourceLocation::current());
+
 }  // namespace ingot::ops

@@ -9,29 +9,8 @@
 namespace ingot {
 namespace {
 
-std::vector<TensorType> infer(const InferContext& ctx) {
-  const TensorType& x = ctx.input(0);
-  const auto axes = normalize_axes(ctx.integers("axes"), x.shape.rank());
-  ctx.require(axes.has_value(), "C1", [&] {
-    return fmt::format("axes {} of {}", to_string(AttrValue(ctx.integers("axes"))), x.to_string());
-  });
-  ctx.require(x.dtype != DType::boolean, "C2");
-  Shape shape;
-  for (int axis = 0; axis < x.shape.rank(); ++axis) {
-    const bool reduced = std::binary_search(axes->begin(), axes->end(), axis);
-    if (!reduced) shape.push_back(x.shape[axis]);
-    if (reduced && ctx.attr<bool>("keep_dims")) shape.push_back(1);
-  }
-  return {{x.dtype, shape}};
-}
-
 std::vector<BatchResult> batch(const Node& node, std::span<const int> input_axes) {
-  const int axis = input_axes[0];
-  if (axis < 0) return {{BatchKind::none, -1}};
-  const std::vector<int> axes = reduced_axes(node);
-  if (std::binary_search(axes.begin(), axes.end(), axis)) return {{BatchKind::reduced, -1}};
-  const auto before = std::lower_bound(axes.begin(), axes.end(), axis) - axes.begin();
-  return {{BatchKind::kept, node.attr<bool>("keep_dims") ? axis : axis - static_cast<int>(before)}};
+  return reduction_batch(node, input_axes[0], BatchKind::reduced);
 }
 
 Cost cost(const Node& node) {
@@ -51,18 +30,43 @@ std::vector<OpCase> cases() {
 
 }  // namespace
 
+std::vector<TensorType> infer_reduction(const InferContext& ctx) {
+  const TensorType& x = ctx.input(0);
+  const auto axes = normalize_axes(ctx.integers("axes"), x.shape.rank());
+  ctx.require(axes.has_value(), "C1", [&] {
+    return fmt::format("axes {} of {}", to_string(AttrValue(ctx.integers("axes"))), x.to_string());
+  });
+  ctx.require(x.dtype != DType::boolean, "C2");
+  Shape shape;
+  for (int axis = 0; axis < x.shape.rank(); ++axis) {
+    const bool reduced = std::binary_search(axes->begin(), axes->end(), axis);
+    if (!reduced) shape.push_back(x.shape[axis]);
+    if (reduced && ctx.attr<bool>("keep_dims")) shape.push_back(1);
+  }
+  return {{x.dtype, shape}};
+}
+
+std::vector<BatchResult> reduction_batch(const Node& node, int axis, BatchKind if_reduced) {
+  if (axis < 0) return {{BatchKind::none, -1}};
+  const std::vector<int> axes = reduced_axes(node);
+  if (std::binary_search(axes.begin(), axes.end(), axis)) return {{if_reduced, -1}};
+  const auto before = std::lower_bound(axes.begin(), axes.end(), axis) - axes.begin();
+  return {{BatchKind::kept, node.attr<bool>("keep_dims") ? axis : axis - static_cast<int>(before)}};
+}
+
 OpDef reduction_record(OpDef op) {
   op.inputs = {{"x", "any shape"}};
   op.outputs = {{"y", "the shape without the reduced axes, or with size 1 there"}};
   op.attrs = {
       {"axes", AttrKind::integers, "reduced axes; negative ones count from the end; empty: all"},
       {"keep_dims", AttrKind::boolean, "keep reduced axes with size 1", AttrValue(false)}};
-  op.constraints = {{"C1", "axes must be distinct and within the rank"},
-                    {"C2", "operand must be a number", "convert it with cast"}};
-  op.infer = infer;
-  op.batch = batch;
+  op.constraints.insert(op.constraints.begin(),
+                        {{"C1", "axes must be distinct and within the rank"},
+                         {"C2", "operand must be a number", "convert it with cast"}});
+  if (op.infer == nullptr) op.infer = infer_reduction;
+  if (op.batch == nullptr) op.batch = batch;
   op.cost = cost;
-  op.traits.reduction = true;
+  op.traits.reduction = !op.traits.composite;
   op.reduction_length = reduction_length;
   if (op.cases == nullptr) op.cases = cases;
   return op;

@@ -8,9 +8,14 @@
 
 namespace ingot {
 
-/// Fills in what every reduction has alike: operands, attributes `axes` and `keep_dims`,
-/// constraints, inference (result dtype = operand's), batch rule, cost, cases.
+/// Fills in what every reduction has alike and the record leaves out: operands, attributes `axes`
+/// and `keep_dims`, constraints C1 and C2 (more may follow), inference (result dtype = operand's),
+/// batch rule of a sum, cost, cases.
 OpDef reduction_record(OpDef op);
+/// The shared inference, for records that check more.
+std::vector<TensorType> infer_reduction(const InferContext& ctx);
+/// Where the batch goes when it is not reduced, else `if_reduced`.
+std::vector<BatchResult> reduction_batch(const Node& node, int batch_axis, BatchKind if_reduced);
 
 /// The reduced axes of a reduction Node, sorted.
 std::vector<int> reduced_axes(const Node& node);
