@@ -17,8 +17,8 @@ struct SyntheticOptions {
 };
 
 /// u8 images: each class has a colour of its own per channel and waves of its own direction and
-/// length, under noise of the same strength. Pixels lie within [16, 239]. Classes take turns, so that every
-/// class has its share. Train and test differ in the noise alone.
+/// length, under noise of the same strength. Pixels lie within [16, 239]. Classes take turns, so
+/// that every class has its share. Train and test differ in the noise alone.
 DatasetPair make_synthetic(const SyntheticOptions& options);
 
 }  // namespace ingot::data
