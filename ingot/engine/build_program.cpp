@@ -1,0 +1,325 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "ingot/base/error.h"
+#include "ingot/engine/program.h"
+#include "ingot/ir/core_ops.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/planner/checker.h"
+#include "ingot/planner/plan.h"
+#include "ingot/planner/report.h"
+
+namespace ingot {
+namespace {
+
+bool is_source(const Node& node) { return node.op().traits.source; }
+
+/// A Node that only renames its operand's bytes.
+bool is_view(const Node& node) {
+  return node.op().traits.view && node.input(0).layout().is_plain() &&
+         node.outputs()[0].layout.is_plain();
+}
+
+class Builder {
+ public:
+  Builder(std::unique_ptr<Graph> graph, const Backend& backend) : backend_(backend) {
+    p_.graph = std::move(graph);
+  }
+
+  Program run() {
+    make_slots();
+    choose_commit_nodes();
+    make_launches();
+    make_feeds_and_fetches();
+    share_variables();
+    compute_lifetimes();
+    share_scratch();
+    plan();
+    count();
+    return std::move(p_);
+  }
+
+ private:
+  Slot& slot(int i) { return p_.slots[static_cast<std::size_t>(i)]; }
+
+  void make_slots() {
+    for (const auto& node : p_.graph->nodes()) {
+      p_.first_slot.push_back(static_cast<int>(p_.slots.size()));
+      for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+        Slot slot;
+        slot.value = node->output(static_cast<int>(i));
+        slot.root = static_cast<int>(p_.slots.size());
+        if (&node->op() == &placeholder_op()) slot.storage = Slot::Storage::feed;
+        if (&node->op() == &variable_op()) slot.storage = Slot::Storage::variable;
+        if (&node->op() == &constant_op()) slot.storage = Slot::Storage::constant;
+        if (is_view(*node)) {
+          slot.root = p_.root_of(p_.slot_of(node->input(0)));
+          slot.storage = this->slot(slot.root).storage;
+        }
+        p_.slots.push_back(slot);
+      }
+    }
+  }
+
+  /// Nodes whose results go to variables alone run last, so that a step can be called off before
+  /// any variable changes, and so that they may overwrite the variables in place.
+  void choose_commit_nodes() {
+    const auto nodes = p_.graph->nodes();
+    commits_.assign(nodes.size(), false);
+    for (const auto& node : nodes) {
+      if (&node->op() != &assign_op()) continue;
+      const Node& producer = *node->input(1).node();
+      if (!is_source(producer) && !is_view(producer)) {
+        commits_[static_cast<std::size_t>(producer.id())] = true;
+      }
+    }
+    // A consumer comes after its producer, so one pass from the end settles chains.
+    std::vector<bool> read_early(nodes.size(), false);
+    for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+      const Node& node = **it;
+      const auto id = static_cast<std::size_t>(node.id());
+      if (read_early[id]) commits_[id] = false;
+      if (&node.op() == &assign_op() && node.inputs().size() < 3) continue;
+      if (commits_[id]) continue;
+      for (const Value& input : node.inputs()) {
+        read_early[static_cast<std::size_t>(input.node()->id())] = true;
+      }
+    }
+  }
+
+  void make_launches() {
+    for (const auto& node : p_.graph->nodes()) {
+      if (is_source(*node) || is_view(*node) || &node->op() == &assign_op()) continue;
+      Launch launch;
+      launch.node = node.get();
+      for (const Value& input : node->inputs()) launch.inputs.push_back(p_.slot_of(input));
+      for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+        launch.outputs.push_back(p_.slot_of(node->output(static_cast<int>(i))));
+      }
+      launch.kernel = backend_.create_kernel({*node, launch.inputs, launch.outputs});
+      auto& list = commits_[static_cast<std::size_t>(node->id())] ? p_.commit : p_.main;
+      list.push_back(std::move(launch));
+    }
+    snapshot_position_ = static_cast<int>(p_.main.size());
+    end_position_ = snapshot_position_ + 1 + static_cast<int>(p_.commit.size());
+  }
+
+  /// A slot that keeps the value the variable had at the start of the step.
+  int snapshot(int variable_slot) {
+    const auto known = snapshots_.find(variable_slot);
+    if (known != snapshots_.end()) return known->second;
+    Slot copy = slot(variable_slot);
+    copy.storage = Slot::Storage::scratch;
+    const int index = static_cast<int>(p_.slots.size());
+    copy.root = index;
+    p_.slots.push_back(copy);
+    p_.snapshots.push_back({variable_slot, index, -1});
+    snapshots_.emplace(variable_slot, index);
+    return index;
+  }
+
+  [[nodiscard]] bool is_assigned_variable(int root) {
+    const Slot& s = slot(root);
+    return s.storage == Slot::Storage::variable &&
+           p_.graph->assign_of(s.value.node()->name()) != nullptr;
+  }
+
+  void make_feeds_and_fetches() {
+    for (const auto& node : p_.graph->nodes()) {
+      if (&node->op() != &placeholder_op()) continue;
+      BoundFeed feed{node->name(), node->output_type(), p_.slot_of(node->output()), {}};
+      for (int i = 0; i < static_cast<int>(p_.slots.size()); ++i) {
+        if (p_.root_of(i) == feed.slot) feed.slots.push_back(i);
+      }
+      p_.feeds.push_back(std::move(feed));
+    }
+    int ring_index = 0;
+    for (const Fetch& fetch : p_.graph->fetches()) {
+      int index = p_.slot_of(fetch.value);
+      if (is_assigned_variable(p_.root_of(index))) index = snapshot(index);
+      const bool scalar = fetch.value.shape().rank() == 0;
+      p_.fetches.push_back({fetch.name, index, scalar ? ring_index++ : -1});
+    }
+    for (const auto& node : p_.graph->nodes()) {
+      if (&node->op() != &assign_op()) continue;
+      SlotCopy copy{p_.slot_of(node->input(1)), p_.slot_of(node->input(0)), -1};
+      if (node->inputs().size() > 2) copy.predicate = p_.slot_of(node->input(2));
+      if (is_assigned_variable(p_.root_of(copy.from))) copy.from = snapshot(copy.from);
+      p_.copies.push_back(copy);
+    }
+  }
+
+  /// Whether a launch after `position` in the commit phase, or the launch itself through another
+  /// operand than `operand`, reads the slot's memory.
+  [[nodiscard]] bool read_elsewhere(int root, std::size_t position, std::size_t operand) {
+    for (std::size_t k = position; k < p_.commit.size(); ++k) {
+      const Launch& launch = p_.commit[k];
+      for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
+        if (k == position && i == operand) continue;
+        if (p_.root_of(launch.inputs[i]) == root) return true;
+      }
+    }
+    return false;
+  }
+
+  /// Lets commit launches write straight into the variables.
+  void share_variables() {
+    std::unordered_map<int, std::size_t> copy_from;
+    for (std::size_t c = 0; c < p_.copies.size(); ++c) {
+      if (p_.copies[c].predicate < 0) copy_from.emplace(p_.copies[c].from, c);
+    }
+    std::vector<bool> done(p_.copies.size(), false);
+    for (std::size_t k = 0; k < p_.commit.size(); ++k) {
+      Launch& launch = p_.commit[k];
+      for (std::size_t j = 0; j < launch.outputs.size(); ++j) {
+        const auto it = copy_from.find(launch.outputs[j]);
+        if (it == copy_from.end() || done[it->second]) continue;
+        const int variable = p_.copies[it->second].to;
+        if (slot(launch.outputs[j]).value.layout() != slot(variable).value.layout()) continue;
+        for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
+          if (launch.inputs[i] != variable ||
+              !launch.kernel->in_place(static_cast<int>(i), static_cast<int>(j)) ||
+              read_elsewhere(variable, k, i)) {
+            continue;
+          }
+          slot(launch.outputs[j]).root = variable;
+          slot(launch.outputs[j]).storage = Slot::Storage::variable;
+          done[it->second] = true;
+          break;
+        }
+      }
+    }
+    std::vector<SlotCopy> rest;
+    for (std::size_t c = 0; c < p_.copies.size(); ++c) {
+      if (!done[c]) rest.push_back(p_.copies[c]);
+    }
+    p_.copies = std::move(rest);
+  }
+
+  void use(int index, int position) {
+    Slot& root = slot(p_.root_of(index));
+    if (root.first < 0) root.first = position;
+    root.last = std::max(root.last, position);
+  }
+
+  void compute_lifetimes() {
+    for_each_launch([this](Launch& launch, int position) {
+      for (const int i : launch.outputs) use(i, position);
+      for (const int i : launch.inputs) use(i, position);
+    });
+    for (const SlotCopy& copy : p_.snapshots) use(copy.to, snapshot_position_);
+    for (const BoundFetch& fetch : p_.fetches) use(fetch.slot, end_position_);
+    for (const SlotCopy& copy : p_.copies) {
+      use(copy.from, end_position_);
+      if (copy.predicate >= 0) use(copy.predicate, end_position_);
+    }
+  }
+
+  template <typename Fn>
+  void for_each_launch(Fn&& fn) {
+    int position = 0;
+    for (Launch& launch : p_.main) fn(launch, position++);
+    ++position;  // the snapshots
+    for (Launch& launch : p_.commit) fn(launch, position++);
+  }
+
+  /// Lets a launch overwrite an operand that nobody reads afterwards.
+  void share_scratch() {
+    for_each_launch([this](Launch& launch, int position) {
+      for (std::size_t j = 0; j < launch.outputs.size(); ++j) {
+        Slot& out = slot(launch.outputs[j]);
+        if (out.storage != Slot::Storage::scratch || out.root != launch.outputs[j]) continue;
+        for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
+          const int root = p_.root_of(launch.inputs[i]);
+          Slot& in = slot(root);
+          const auto uses = std::count_if(launch.inputs.begin(), launch.inputs.end(),
+                                          [&](int s) { return p_.root_of(s) == root; });
+          const bool free = in.storage == Slot::Storage::scratch && in.last == position &&
+                            in.first < position && uses == 1 && in.bytes() == out.bytes();
+          if (!free || !launch.kernel->in_place(static_cast<int>(i), static_cast<int>(j))) continue;
+          out.root = root;
+          in.last = std::max(in.last, out.last);
+          break;
+        }
+      }
+    });
+  }
+
+  void plan() {
+    const auto alignment = static_cast<std::int64_t>(backend_.alignment());
+    for (std::size_t i = 0; i < p_.slots.size(); ++i) {
+      Slot& s = p_.slots[i];
+      if (s.storage != Slot::Storage::constant || s.root != static_cast<int>(i)) continue;
+      s.offset = p_.constant_bytes;
+      p_.constant_bytes += (s.bytes() + alignment - 1) / alignment * alignment;
+    }
+    PlanRequest request;
+    request.alignment = alignment;
+    std::vector<std::int64_t*> targets;
+    for (std::size_t i = 0; i < p_.slots.size(); ++i) {
+      Slot& s = p_.slots[i];
+      const bool owns = s.storage == Slot::Storage::scratch && s.root == static_cast<int>(i);
+      if (!owns || s.first < 0) continue;
+      request.buffers.push_back({s.bytes(), s.first, s.last, s.value.node()->name()});
+      targets.push_back(&s.offset);
+    }
+    for_each_launch([&](Launch& launch, int position) {
+      const std::int64_t bytes = launch.kernel->scratch_bytes();
+      if (bytes == 0) return;
+      request.buffers.push_back({bytes, position, position, launch.node->name() + " (workspace)"});
+      targets.push_back(&launch.scratch_offset);
+    });
+    const Plan plan = make_plan(request);
+    verify_plan(request, plan);
+    for (std::size_t i = 0; i < targets.size(); ++i) *targets[i] = plan.offsets[i];
+    p_.arena_bytes = plan.arena_bytes;
+    p_.stats.arena_bytes = plan.arena_bytes;
+    p_.stats.live_peak_bytes = plan.live_peak_bytes;
+    for (const OwnerBytes& owner : largest_owners(request)) {
+      p_.stats.largest.push_back({owner.owner, owner.bytes});
+    }
+  }
+
+  void count() {
+    ProgramStats& stats = p_.stats;
+    stats.constant_bytes = p_.constant_bytes;
+    for_each_launch([&](Launch& launch, int) {
+      const Node& node = *launch.node;
+      ++stats.kernels;
+      stats.reorders += &node.op() == &reorder_op() ? 1 : 0;
+      stats.elementwise_kernels += node.op().traits.elementwise ? 1 : 0;
+      stats.kernel_names.push_back(
+          fmt::format("{} \"{}\": {}", node.op().name, node.name(), launch.kernel->name()));
+      stats.flops += flops_of(node);
+    });
+    for (const auto& node : p_.graph->nodes()) {
+      if (&node->op() != &variable_op()) continue;
+      stats.variable_bytes += node->outputs()[0].layout.physical_bytes(node->output_type());
+    }
+  }
+
+  static double flops_of(const Node& node) {
+    if (node.body() == nullptr) return node.op().cost != nullptr ? node.op().cost(node).flops : 0.0;
+    double total = 0;
+    for (const auto& inner : node.body()->nodes()) total += flops_of(*inner);
+    return total;
+  }
+
+  const Backend& backend_;
+  Program p_;
+  std::vector<bool> commits_;  // by node id
+  std::unordered_map<int, int> snapshots_;
+  int snapshot_position_ = 0;
+  int end_position_ = 0;
+};
+
+}  // namespace
+
+Program build_program(std::unique_ptr<Graph> lowered, const Backend& backend) {
+  return Builder(std::move(lowered), backend).run();
+}
+
+}  // namespace ingot

@@ -1,0 +1,34 @@
+#include "ingot/engine/compile.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "ingot/base/env.h"
+#include "ingot/engine/program.h"
+#include "ingot/ir/core_ops.h"
+
+namespace ingot {
+
+/// The one place that may make an Executable.
+class ExecutableBuilder {
+ public:
+  static Executable make(Program program, VariableStore& store, const CompileOptions& options) {
+    return Executable(std::make_unique<Executable::Impl>(std::move(program), store, options));
+  }
+};
+
+Executable compile(const Graph& graph, VariableStore& store, const CompileOptions& options) {
+  check_environment();
+  std::unique_ptr<Graph> lowered = clone_graph(graph);
+  std::vector<VariableRequest> requests;
+  for (const Node* node : lowered->nodes_of(variable_op())) {
+    requests.push_back({node->name(), node->output_type(), node->outputs()[0].layout,
+                        role_of(*node), initializer_of(*node)});
+  }
+  store.prepare(requests);
+  return ExecutableBuilder::make(build_program(std::move(lowered), *store.backend()), store,
+                                 options);
+}
+
+}  // namespace ingot
