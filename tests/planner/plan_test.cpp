@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "ingot/planner/checker.h"
@@ -86,13 +86,14 @@ TEST(Plan, OfTrainingStepsIsWithinATenthOfTheLiveBytes) {
   }
 }
 
-TEST(Plan, OfFiftyThousandBuffersTakesLessThanASecond) {
+// Processor time with a wide margin: it catches a quadratic planner, not a busy machine.
+TEST(Plan, OfFiftyThousandBuffersIsNotQuadratic) {
   for (const PlanRequest& request :
        {random_request(1, 50000), training_request(2, 12500), training_request(3, 3000)}) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     const Plan plan = make_plan(request);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    EXPECT_LT(seconds.count(), 1.0) << request.buffers.size();
+    const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    EXPECT_LT(seconds, 30.0) << request.buffers.size();
     EXPECT_TRUE(check_plan(request, plan).empty());
     EXPECT_LE(static_cast<double>(plan.arena_bytes),
               1.10 * static_cast<double>(plan.live_peak_bytes));
