@@ -2,12 +2,24 @@
 // Error (user) when the operands break one of the op's constraints.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "ingot/ir/graph.h"
+
+namespace ingot {
+
+struct Conv2dOptions {
+  std::array<std::int64_t, 2> stride{1, 1};
+  std::array<std::int64_t, 4> padding{0, 0, 0, 0};  ///< top, bottom, left, right
+  std::array<std::int64_t, 2> dilation{1, 1};
+  std::int64_t groups = 1;
+};
+
+}  // namespace ingot
 
 namespace ingot::ops {
 
@@ -95,5 +107,17 @@ std::vector<OptimizerResult> optimizer_update(const ScalarProgram& rule,
                                               std::span<const Value> scalars,
                                               std::span<const OptimizerOperand> tensors,
                                               SourceLocation loc = SourceLocation::current());
+
+/// x[N,C,H,W] with w[O,C/groups,kH,kW].
+Value conv2d(Value x, Value w, const Conv2dOptions& options = {},
+             SourceLocation loc = SourceLocation::current());
+/// Gradient of conv2d(x, w) for its result's gradient g: that of an x of `input_shape`.
+Value conv2d_input_grad(Value g, Value w, const Shape& input_shape,
+                        const Conv2dOptions& options = {},
+                        SourceLocation loc = SourceLocation::current());
+/// That of a w of `weight_shape`.
+Value conv2d_weight_grad(Value x, Value g, const Shape& weight_shape,
+                         const Conv2dOptions& options = {},
+                         SourceLocation loc = SourceLocation::current());
 
 }  // namespace ingot::ops
