@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,37 @@ struct Conv2dOptions {
   std::array<std::int64_t, 4> padding{0, 0, 0, 0};  ///< top, bottom, left, right
   std::array<std::int64_t, 2> dilation{1, 1};
   std::int64_t groups = 1;
+};
+
+struct MaxPool2dOptions {
+  std::array<std::int64_t, 2> kernel{2, 2};
+  std::optional<std::array<std::int64_t, 2>> stride = std::nullopt;  ///< `kernel` when not given
+  std::array<std::int64_t, 4> padding{0, 0, 0, 0};                   ///< top, bottom, left, right
+  std::array<std::int64_t, 2> dilation{1, 1};
+};
+
+struct AvgPool2dOptions {
+  std::array<std::int64_t, 2> kernel{2, 2};
+  std::optional<std::array<std::int64_t, 2>> stride = std::nullopt;  ///< `kernel` when not given
+  std::array<std::int64_t, 4> padding{0, 0, 0, 0};                   ///< top, bottom, left, right
+  bool count_include_pad = true;  ///< false: divide by the elements in the window alone
+};
+
+struct Moments {
+  Value mean;
+  Value var;  ///< biased
+};
+
+struct BatchNorm {
+  Value y;
+  Value mean;
+  Value var;  ///< biased
+};
+
+struct BatchNormGrad {
+  Value dx;
+  Value dgamma;
+  Value dbeta;
 };
 
 }  // namespace ingot
@@ -119,5 +151,31 @@ Value conv2d_input_grad(Value g, Value w, const Shape& input_shape,
 Value conv2d_weight_grad(Value x, Value g, const Shape& weight_shape,
                          const Conv2dOptions& options = {},
                          SourceLocation loc = SourceLocation::current());
+Value max_pool2d(Value x, const MaxPool2dOptions& options = {},
+                 SourceLocation loc = SourceLocation::current());
+/// Gradient of y = max_pool2d(x): g goes to the first maximum of each window.
+Value max_pool2d_grad(Value x, Value y, Value g, const MaxPool2dOptions& options = {},
+                      SourceLocation loc = SourceLocation::current());
+Value avg_pool2d(Value x, const AvgPool2dOptions& options = {},
+                 SourceLocation loc = SourceLocation::current());
+/// Gradient of avg_pool2d for an x of `input_shape`.
+Value avg_pool2d_grad(Value g, const Shape& input_shape, const AvgPool2dOptions& options = {},
+                      SourceLocation loc = SourceLocation::current());
+/// [N,C,H,W] to [N,C,1,1].
+Value global_avg_pool2d(Value x, SourceLocation loc = SourceLocation::current());
+
+/// Mean and biased variance over `axes` (negative ones count from the end; empty: all), which the
+/// results do not have.
+Moments moments(Value x, std::vector<std::int64_t> axes,
+                SourceLocation loc = SourceLocation::current());
+/// Normalises x[N,C,...] by the statistics of the batch; gamma and beta are [C].
+BatchNorm batch_norm(Value x, Value gamma, Value beta, double eps = 1e-5,
+                     SourceLocation loc = SourceLocation::current());
+/// Gradient of batch_norm's y, from the statistics it gave.
+BatchNormGrad batch_norm_grad(Value x, Value g, Value gamma, Value mean, Value var,
+                              double eps = 1e-5, SourceLocation loc = SourceLocation::current());
+/// Normalises by given statistics, as in evaluation.
+Value batch_norm_inference(Value x, Value gamma, Value beta, Value mean, Value var,
+                           double eps = 1e-5, SourceLocation loc = SourceLocation::current());
 
 }  // namespace ingot::ops
