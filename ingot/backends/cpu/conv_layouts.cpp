@@ -1,11 +1,60 @@
+// Which layouts convolutions run fastest in.
+#include "ingot/backends/cpu/conv_problem.h"
 #include "ingot/backends/cpu/cpu_layouts.h"
+#include "ingot/ir/op_def.h"
+#ifdef INGOT_HAVE_ONEDNN
+#include "ingot/backends/cpu/onednn_conv.h"
+#endif
 
 namespace ingot {
+namespace {
+
+struct ConvLayoutChoice {
+  Layout x, w, y;
+};
+
+#ifdef INGOT_HAVE_ONEDNN
+/// The widest block of channels that both activations fill; an input of few channels stays plain.
+std::int64_t channel_block(const cpu::ConvProblem& p, int vector_block) {
+  for (const std::int64_t block : {16, 8}) {
+    const bool input_fits = p.ic % block == 0 || p.ic < 8;
+    if (block <= vector_block && input_fits && p.oc % block == 0) return block;
+  }
+  return 0;
+}
+
+/// One answer for the three ops of a convolution, so that neither activations nor weights are
+/// reordered between them: what oneDNN's forward pass wants.
+ConvLayoutChoice choose(const Node& node, int vector_block) {
+  const cpu::ConvProblem p = cpu::ConvProblem::of(node);
+  const std::int64_t block = channel_block(p, vector_block);
+  if (block == 0 || p.n == 0) return {};
+  const Layout blocked = Layout::channels_blocked(block);
+  ConvLayoutChoice choice{.x = p.ic < 8 ? Layout() : blocked, .w = {}, .y = blocked};
+  const std::string weights = cpu::onednn::ConvPrimitive::choose_weights(
+      p, cpu::ConvKind::forward, {choice.x.to_string(4), "any", choice.y.to_string(4)});
+  if (weights.empty()) return {};
+  choice.w = Layout::parse(weights);
+  return choice;
+}
+#else
+ConvLayoutChoice choose(const Node&, int) { return {}; }
+#endif
+
+}  // namespace
 
 LayoutWish conv_layout_wish(const Node& node, int vector_block) {
-  (void)node;
-  (void)vector_block;
-  return {};
+  if (!cpu::is_conv(node)) return {};
+  if (cpu::conv_values(node).x->type.dtype != DType::f32) {
+    return {.agnostic = false, .inputs = {{}, {}}, .outputs = {{}}};
+  }
+  const auto [x, w, y] = choose(node, vector_block);
+  switch (cpu::conv_kind(node)) {
+    case cpu::ConvKind::forward: return {.agnostic = false, .inputs = {x, w}, .outputs = {y}};
+    case cpu::ConvKind::input_grad: return {.agnostic = false, .inputs = {y, w}, .outputs = {x}};
+    case cpu::ConvKind::weight_grad: break;
+  }
+  return {.agnostic = false, .inputs = {x, y}, .outputs = {w}};
 }
 
 }  // namespace ingot

@@ -1,0 +1,15 @@
+// The candidates for conv2d and its gradients, best first.
+#include "ingot/backends/cpu/conv_onednn.h"
+#include "ingot/backends/cpu/cpu_kernels.h"
+
+namespace ingot {
+
+void register_conv_kernels(KernelTable& table) {
+  for (const std::string_view op : {"conv2d", "conv2d_input_grad", "conv2d_weight_grad"}) {
+#ifdef INGOT_HAVE_ONEDNN
+    table.register_kernel(op, cpu::onednn_conv_candidate());
+#endif
+  }
+}
+
+}  // namespace ingot

@@ -1,0 +1,234 @@
+#ifdef INGOT_HAVE_ONEDNN
+#include "ingot/backends/cpu/conv_onednn.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "ingot/backends/cpu/conv_problem.h"
+#include "ingot/backends/cpu/conv_weights.h"
+#include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/backends/cpu/onednn_conv.h"
+#include "ingot/base/error.h"
+#include "ingot/ir/op_def.h"
+
+namespace ingot::cpu {
+namespace {
+
+using onednn::ConvLayouts;
+using onednn::ConvPrimitive;
+
+ConvLayouts layouts_of(const Node& node) {
+  const ConvValues values = conv_values(node);
+  return {values.x->layout.to_string(4), values.w->layout.to_string(4),
+          values.y->layout.to_string(4)};
+}
+
+/// The layout in which the primitive reads or writes weights that the Graph has in `layouts.w`.
+std::string primitive_weights(const ConvProblem& problem, ConvKind kind, ConvLayouts layouts) {
+  if (kind == ConvKind::input_grad) {
+    const std::string given = std::exchange(layouts.w, "any");
+    std::string own = ConvPrimitive::choose_weights(problem, kind, layouts);
+    WeightSwap swap;
+    if (own == given || weight_swap_between(given, own, swap)) return own;
+    layouts.w = given;
+  }
+  return ConvPrimitive::choose_weights(problem, kind, layouts);
+}
+
+Support supports(const Node& node, const Backend&) {
+  const ConvValues values = conv_values(node);
+  for (const Node::Output* value : {values.x, values.w, values.y}) {
+    if (value->type.dtype != DType::f32) {
+      return Support::no(fmt::format("takes f32, got {}", dtype_name(value->type.dtype)));
+    }
+    if (value->type.numel() == 0) return Support::no("takes no empty tensors");
+  }
+  const ConvLayouts layouts = layouts_of(node);
+  if (primitive_weights(ConvProblem::of(node), conv_kind(node), layouts).empty()) {
+    return Support::no(fmt::format("no generated code for input {}, weights {}, output {}",
+                                   layouts.x, layouts.w, layouts.y));
+  }
+  return Support::yes();
+}
+
+std::unique_ptr<ConvPrimitive> make_primitive(ConvProblem problem, std::int64_t images,
+                                              ConvKind kind, const ConvLayouts& layouts,
+                                              int workers) {
+  problem.n = images;
+  auto primitive = ConvPrimitive::make(problem, kind, layouts, {}, workers);
+  if (!primitive) {
+    throw internal_error(fmt::format("onednn: a convolution of {} images has no kernel", images));
+  }
+  return primitive;
+}
+
+struct Slots {
+  int x, w, y;
+};
+Slots slots_of(const KernelProblem& problem) {
+  switch (conv_kind(problem.node)) {
+    case ConvKind::forward: return {problem.inputs[0], problem.inputs[1], problem.outputs[0]};
+    case ConvKind::input_grad: return {problem.outputs[0], problem.inputs[1], problem.inputs[0]};
+    case ConvKind::weight_grad: break;
+  }
+  return {problem.inputs[0], problem.outputs[0], problem.inputs[1]};
+}
+
+std::int64_t aligned(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/// What the three have in common: one primitive for the full slices, one for the rest.
+class OnednnConv : public Kernel {
+ public:
+  OnednnConv(const KernelProblem& problem, const CpuBackend& backend, BatchSlices slices)
+      : problem_(ConvProblem::of(problem.node)),
+        kind_(conv_kind(problem.node)),
+        slots_(slots_of(problem)),
+        pool_(backend.pool()),
+        slices_(slices) {
+    ConvLayouts layouts = layouts_of(problem.node);
+    layouts.w = primitive_weights(problem_, kind_, layouts);
+    const int workers = pool_.size();
+    primitive_ = make_primitive(problem_, slices.images, kind_, layouts, workers);
+    if (slices.rest != slices.images) {
+      rest_ = make_primitive(problem_, slices.rest, kind_, layouts, workers);
+    }
+    scratch_each_ = std::max(primitive_->scratch_bytes(), rest_ ? rest_->scratch_bytes() : 0);
+    name_ = fmt::format("onednn {}", primitive_->implementation());
+  }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+  [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
+    return scratch_each_ * pool_.size();
+  }
+
+ protected:
+  /// Runs one slice; fills `result` with NaN, which the step reports, should oneDNN fail.
+  void run_slice(const KernelContext& context, std::int64_t slice, int worker, float* w,
+                 float* result, std::int64_t result_size) noexcept {
+    ConvPrimitive& primitive = slice + 1 == slices_.count && rest_ ? *rest_ : *primitive_;
+    const std::int64_t first = slice * slices_.images;
+    const bool ok = primitive.run(worker, {.x = context.at<float>(slots_.x) + first * x_image(),
+                                           .w = w,
+                                           .y = context.at<float>(slots_.y) + first * y_image(),
+                                           .scratch = context.scratch + worker * scratch_each_});
+    if (!ok) std::fill_n(result, result_size, std::numeric_limits<float>::quiet_NaN());
+  }
+  [[nodiscard]] std::int64_t x_image() const noexcept { return problem_.x_image(); }
+  [[nodiscard]] std::int64_t y_image() const noexcept { return problem_.y_image(); }
+  /// Scratch behind that of the primitives.
+  [[nodiscard]] float* own_scratch(const KernelContext& context) const noexcept {
+    return reinterpret_cast<float*>(context.scratch + OnednnConv::scratch_bytes());
+  }
+
+  ConvProblem problem_;
+  ConvKind kind_;
+  Slots slots_;
+  ThreadPool& pool_;
+  BatchSlices slices_;
+  std::unique_ptr<ConvPrimitive> primitive_;
+  std::unique_ptr<ConvPrimitive> rest_;  ///< null: every slice is full
+  std::int64_t scratch_each_ = 0;
+  std::string name_;
+};
+
+class OnednnConvForward final : public OnednnConv {
+ public:
+  OnednnConvForward(const KernelProblem& problem, const CpuBackend& backend)
+      : OnednnConv(problem, backend, slice_batch(ConvProblem::of(problem.node))) {}
+
+  void run(const KernelContext& context) noexcept override {
+    float* w = context.at<float>(slots_.w);
+    float* y = context.at<float>(slots_.y);
+    pool_.parallel_for(slices_.count, [&](std::int64_t slice, int worker) {
+      run_slice(context, slice, worker, w, y + slice * slices_.images * y_image(),
+                slices_.images_of(slice) * y_image());
+    });
+  }
+};
+
+class OnednnConvInputGrad final : public OnednnConv {
+ public:
+  OnednnConvInputGrad(const KernelProblem& problem, const CpuBackend& backend)
+      : OnednnConv(problem, backend, slice_batch(ConvProblem::of(problem.node))) {
+    const std::string given = layouts_of(problem.node).w;
+    if (weight_swap_between(given, primitive_->weights_layout(), swap_)) {
+      swap_.out_blocks = problem_.oc / swap_.block;
+      swap_.in_blocks = problem_.ic / problem_.groups / swap_.block;
+      swap_.taps = problem_.kh * problem_.kw;
+    }
+  }
+
+  [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
+    return OnednnConv::scratch_bytes() + (swap_.block > 0 ? aligned(4 * problem_.weights()) : 0);
+  }
+
+  void run(const KernelContext& context) noexcept override {
+    float* w = context.at<float>(slots_.w);
+    if (swap_.block > 0) {
+      swap_.run(w, own_scratch(context), pool_);
+      w = own_scratch(context);
+    }
+    float* x = context.at<float>(slots_.x);
+    pool_.parallel_for(slices_.count, [&](std::int64_t slice, int worker) {
+      run_slice(context, slice, worker, w, x + slice * slices_.images * x_image(),
+                slices_.images_of(slice) * x_image());
+    });
+  }
+
+ private:
+  WeightSwap swap_;  ///< block 0: the primitive reads the weights as they are
+};
+
+class OnednnConvWeightGrad final : public OnednnConv {
+ public:
+  OnednnConvWeightGrad(const KernelProblem& problem, const CpuBackend& backend)
+      : OnednnConv(problem, backend, group_batch(ConvProblem::of(problem.node))),
+        partial_(aligned(4 * problem_.weights()) / 4) {}
+
+  [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
+    return OnednnConv::scratch_bytes() + 4 * partial_ * (slices_.count - 1);
+  }
+
+  void run(const KernelContext& context) noexcept override {
+    float* result = context.at<float>(slots_.w);
+    float* partials = own_scratch(context);
+    // Group 0 writes the result itself, the others partial sums.
+    pool_.parallel_for(slices_.count, [&](std::int64_t group, int worker) {
+      float* w = group == 0 ? result : partials + (group - 1) * partial_;
+      run_slice(context, group, worker, w, w, problem_.weights());
+    });
+    if (slices_.count == 1) return;
+    constexpr std::int64_t kChunk = 4096;
+    pool_.parallel_for((problem_.weights() + kChunk - 1) / kChunk, [&](std::int64_t chunk, int) {
+      const std::int64_t begin = chunk * kChunk;
+      const std::int64_t end = std::min(begin + kChunk, problem_.weights());
+      for (std::int64_t group = 1; group < slices_.count; ++group) {
+        const float* partial = partials + (group - 1) * partial_;
+        for (std::int64_t i = begin; i < end; ++i) result[i] += partial[i];
+      }
+    });
+  }
+
+ private:
+  std::int64_t partial_;  ///< floats from one partial sum to the next
+};
+
+std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& backend) {
+  switch (conv_kind(problem.node)) {
+    case ConvKind::forward: return std::make_unique<OnednnConvForward>(problem, as_cpu(backend));
+    case ConvKind::input_grad:
+      return std::make_unique<OnednnConvInputGrad>(problem, as_cpu(backend));
+    case ConvKind::weight_grad: break;
+  }
+  return std::make_unique<OnednnConvWeightGrad>(problem, as_cpu(backend));
+}
+
+}  // namespace
+
+KernelCandidate onednn_conv_candidate() { return {"onednn", supports, create}; }
+
+}  // namespace ingot::cpu
+#endif  // INGOT_HAVE_ONEDNN

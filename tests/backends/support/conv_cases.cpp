@@ -1,0 +1,63 @@
+#include "tests/backends/support/conv_cases.h"
+
+namespace ingot {
+
+std::vector<ConvCase> conv_cases() {
+  return {
+      {"seed", {4, 3, 32, 32}, {8, 3, 3, 3}, {.padding = {1, 1, 1, 1}}},
+      {"64 channels", {5, 64, 8, 8}, {64, 64, 3, 3}, {.padding = {1, 1, 1, 1}}},
+      {"batch 1", {1, 32, 9, 7}, {48, 32, 3, 3}, {.padding = {1, 1, 1, 1}}},
+      {"batch 9", {9, 16, 6, 6}, {32, 16, 3, 3}, {.padding = {1, 1, 1, 1}}},
+      {"stride 2", {3, 32, 16, 16}, {64, 32, 3, 3}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}}},
+      {"1x1", {2, 64, 7, 7}, {32, 64, 1, 1}, {}},
+      {"1x1 stride 2", {3, 64, 8, 8}, {128, 64, 1, 1}, {.stride = {2, 2}}},
+      {"stem", {2, 3, 17, 19}, {16, 3, 7, 7}, {.stride = {2, 2}, .padding = {3, 3, 3, 3}}},
+      {"8 channels", {3, 8, 11, 10}, {8, 8, 3, 3}, {.padding = {1, 1, 1, 1}}},
+      {"8 to 16", {2, 8, 6, 6}, {16, 8, 3, 3}, {}},
+      {"odd channels", {2, 5, 9, 11}, {7, 5, 3, 3}, {.padding = {1, 1, 1, 1}}},
+      {"asymmetric", {2, 16, 8, 9}, {16, 16, 3, 2}, {.stride = {1, 2}, .padding = {0, 2, 1, 0}}},
+      {"dilated", {2, 16, 13, 12}, {16, 16, 3, 3}, {.padding = {2, 2, 3, 3}, .dilation = {2, 3}}},
+      {"dilated, strided",
+       {2, 4, 15, 14},
+       {6, 4, 3, 3},
+       {.stride = {2, 3}, .padding = {1, 0, 2, 1}, .dilation = {2, 2}}},
+      {"groups", {2, 32, 7, 7}, {64, 16, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 2}},
+      {"odd groups", {2, 6, 5, 5}, {9, 2, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 3}},
+      {"depthwise", {2, 32, 8, 8}, {32, 1, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 32}},
+      {"depthwise, stride 2",
+       {2, 16, 9, 9},
+       {16, 1, 3, 3},
+       {.stride = {2, 2}, .padding = {1, 1, 1, 1}, .groups = 16}},
+      {"rest unread", {2, 16, 9, 10}, {16, 16, 2, 2}, {.stride = {3, 4}}},
+      {"whole input", {3, 16, 4, 4}, {32, 16, 4, 4}, {}},
+  };
+}
+
+ConvNodes make_conv_nodes(const ConvCase& conv, DType dtype, const Target* target) {
+  ConvNodes nodes{.graph = std::make_unique<Graph>()};
+  Graph& graph = *nodes.graph;
+  // Each Node has placeholders of its own, so that each may have its own layouts.
+  const auto input = [&](const std::string& name, const Shape& shape) {
+    return graph.placeholder(name, {dtype, shape});
+  };
+  const Value y = ops::conv2d(input("x", conv.x), input("w", conv.w), conv.options);
+  nodes.forward = y.node();
+  nodes.input_grad = ops::conv2d_input_grad(input("input_grad.g", y.shape()),
+                                            input("input_grad.w", conv.w), conv.x, conv.options)
+                         .node();
+  nodes.weight_grad =
+      ops::conv2d_weight_grad(input("weight_grad.x", conv.x), input("weight_grad.g", y.shape()),
+                              conv.w, conv.options)
+          .node();
+  if (target == nullptr) return nodes;
+  for (Node* node : nodes.all()) {
+    const LayoutWish wish = target->layouts(*node);
+    for (std::size_t i = 0; i < wish.inputs.size(); ++i) {
+      node->input(i).node()->set_layout(0, wish.inputs[i]);
+    }
+    node->set_layout(0, wish.outputs[0]);
+  }
+  return nodes;
+}
+
+}  // namespace ingot
