@@ -1,0 +1,27 @@
+// The passes. Each builds a new Graph with the same placeholders,
+// variables, fetches and assigns, in time linear in its size.
+#pragma once
+
+#include <memory>
+
+#include "ingot/passes/pass.h"
+
+namespace ingot {
+
+/// Folds constants (by the reference kernels, within a small budget) and Values without elements,
+/// applies algebraic identities, makes broadcasts implicit. Results equal the original ones bit for
+/// bit, except that a zero may change its sign (x + 0), and that folding and pow(x, 3) round
+/// differently, within the ops' tolerance.
+std::unique_ptr<Graph> simplify(const Graph& graph, PassContext& context);
+
+/// One Node for all with the same op, attributes and operands; random ops of one stream included.
+std::unique_ptr<Graph> eliminate_common_subexpressions(const Graph& graph, PassContext& context);
+
+/// Keeps what fetches and assigns need. Placeholders and variables stay: they are the Graph's
+/// interface.
+std::unique_ptr<Graph> eliminate_dead_code(const Graph& graph, PassContext& context);
+
+/// Inlines composites, also those inside bodies, that the target does not claim.
+std::unique_ptr<Graph> lower_composites(const Graph& graph, PassContext& context);
+
+}  // namespace ingot
