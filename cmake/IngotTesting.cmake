@@ -11,6 +11,13 @@ if(CMAKE_CROSSCOMPILING AND CMAKE_CROSSCOMPILING_EMULATOR)
   list(APPEND INGOT_TEST_ENVIRONMENT "GTEST_FILTER=-*DeathTest*")
 endif()
 
+# Tests are compiled more often than they run hot: the library is optimised, they need not be.
+add_library(ingot_test_options INTERFACE)
+target_link_libraries(ingot_test_options INTERFACE ingot::ingot ingot_options GTest::gtest_main)
+if(NOT INGOT_SANITIZE)
+  target_compile_options(ingot_test_options INTERFACE -O1)
+endif()
+
 # ingot_add_gtest(NAME sources... [LABELS ...] [TIMEOUT seconds])
 # One binary, one ctest entry; its cases are counted from the report it writes.
 #
@@ -19,18 +26,14 @@ endif()
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/test_prefix.cpp CONTENT "")
   add_library(ingot_test_prefix OBJECT ${PROJECT_BINARY_DIR}/test_prefix.cpp)
-  target_link_libraries(ingot_test_prefix PRIVATE ingot::ingot ingot_options GTest::gtest_main)
+  target_link_libraries(ingot_test_prefix PRIVATE ingot_test_options)
   target_precompile_headers(ingot_test_prefix PRIVATE <gtest/gtest.h>)
 endif()
 
 function(ingot_add_gtest name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LABELS;SOURCES")
   add_executable(test_${name} ${arg_SOURCES})
-  target_link_libraries(test_${name} PRIVATE ingot::ingot ingot_options GTest::gtest_main)
-  # Tests are compiled more often than they run hot: the library is optimised, they need not be.
-  if(NOT INGOT_SANITIZE)
-    target_compile_options(test_${name} PRIVATE -O1)
-  endif()
+  target_link_libraries(test_${name} PRIVATE ingot_test_options)
   if(TARGET ingot_test_prefix)
     target_precompile_headers(test_${name} REUSE_FROM ingot_test_prefix)
   endif()
