@@ -34,6 +34,22 @@ TEST(Conv, EveryCandidateMatchesTheReferenceWithAnyNumberOfThreads) {
   }
 }
 
+TEST(Conv, DirectTakesEverythingInAnyLayoutAndInDouble) {
+  const CpuBackend one({.threads = 1});
+  const CpuBackend two({.threads = 2});
+  for (const ConvCase& conv : conv_cases()) {
+    SCOPED_TRACE(conv.name);
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const ConvNodes plain = make_conv_nodes(conv, dtype);
+      for (const Node* node : plain.all()) {
+        const NodeRun run = expect_matches_reference(*node, one, "direct");
+        const NodeRun again = run_node(*node, random_operands(*node), two, "direct");
+        EXPECT_EQ(run.outputs, again.outputs) << "1 and 2 threads differ";
+      }
+    }
+  }
+}
+
 TEST(Conv, OnednnTakesFullBlocksOfChannels) {
   const CpuBackend backend({.threads = 1});
   for (const ConvCase& conv : conv_cases()) {

@@ -1,4 +1,5 @@
 // The candidates for conv2d and its gradients, best first.
+#include "ingot/backends/cpu/conv_direct.h"
 #include "ingot/backends/cpu/conv_onednn.h"
 #include "ingot/backends/cpu/cpu_kernels.h"
 
@@ -9,6 +10,7 @@ void register_conv_kernels(KernelTable& table) {
 #ifdef INGOT_HAVE_ONEDNN
     table.register_kernel(op, cpu::onednn_conv_candidate());
 #endif
+    table.register_kernel(op, cpu::direct_conv_candidate());
   }
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "ingot/backends/cpu/conv_direct.h"
 #include "ingot/backends/cpu/conv_problem.h"
 #include "ingot/backends/cpu/conv_weights.h"
 #include "ingot/backends/cpu/cpu_kernels.h"
@@ -65,18 +66,6 @@ std::unique_ptr<ConvPrimitive> make_primitive(ConvProblem problem, std::int64_t 
   return primitive;
 }
 
-struct Slots {
-  int x, w, y;
-};
-Slots slots_of(const KernelProblem& problem) {
-  switch (conv_kind(problem.node)) {
-    case ConvKind::forward: return {problem.inputs[0], problem.inputs[1], problem.outputs[0]};
-    case ConvKind::input_grad: return {problem.outputs[0], problem.inputs[1], problem.inputs[0]};
-    case ConvKind::weight_grad: break;
-  }
-  return {problem.inputs[0], problem.outputs[0], problem.inputs[1]};
-}
-
 std::int64_t aligned(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// What the three have in common: one primitive for the full slices, one for the rest.
@@ -85,7 +74,7 @@ class OnednnConv : public Kernel {
   OnednnConv(const KernelProblem& problem, const CpuBackend& backend, BatchSlices slices)
       : problem_(ConvProblem::of(problem.node)),
         kind_(conv_kind(problem.node)),
-        slots_(slots_of(problem)),
+        slots_(problem),
         pool_(backend.pool()),
         slices_(slices) {
     ConvLayouts layouts = layouts_of(problem.node);
@@ -125,7 +114,7 @@ class OnednnConv : public Kernel {
 
   ConvProblem problem_;
   ConvKind kind_;
-  Slots slots_;
+  ConvSlots slots_;
   ThreadPool& pool_;
   BatchSlices slices_;
   std::unique_ptr<ConvPrimitive> primitive_;

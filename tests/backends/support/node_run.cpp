@@ -130,7 +130,9 @@ NodeRun expect_matches_reference(const Node& node, const CpuBackend& backend,
   const std::vector<HostTensor> want = evaluate_node(node, views, nullptr);
   const std::int64_t length = node.op().reduction_length ? node.op().reduction_length(node) : 1;
   for (std::size_t i = 0; i < want.size(); ++i) {
-    const Tolerance tolerance = node.op().tolerance(want[i].type().dtype, length);
+    // Partial sums of random terms grow, too, beyond what the op's tolerance allows for by a factor
+    // of about two in the long sums of these tests.
+    const Tolerance tolerance = node.op().tolerance(want[i].type().dtype, 4 * length);
     std::int64_t wrong = 0;
     std::string first;
     for (std::int64_t j = 0; j < want[i].type().numel(); ++j) {

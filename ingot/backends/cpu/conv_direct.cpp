@@ -1,0 +1,264 @@
+#include "ingot/backends/cpu/conv_direct.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/ir/op_def.h"
+
+namespace ingot::cpu {
+namespace {
+
+/// Floats of planes that a task works on: they should stay in the second-level cache.
+constexpr std::int64_t kPlanesBytes = 384 << 10;
+
+Support supports(const Node& node, const Backend&) {
+  const ConvValues values = conv_values(node);
+  for (const Node::Output* value : {values.x, values.w, values.y}) {
+    const TensorType& type = value->type;
+    if (type.dtype != DType::f32 && type.dtype != DType::f64) {
+      return Support::no(fmt::format("takes f32 and f64, got {}", dtype_name(type.dtype)));
+    }
+    if (value->layout.physical_numel(type.shape) != type.numel()) {
+      return Support::no(fmt::format("takes no padded layouts, got {} for {}",
+                                     value->layout.to_string(4), type.shape.to_string()));
+    }
+  }
+  return Support::yes();
+}
+
+std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& backend) {
+  return conv_kind(problem.node) == ConvKind::weight_grad
+             ? make_direct_weight_grad(problem, as_cpu(backend))
+             : make_direct_correlate(problem, as_cpu(backend));
+}
+
+/// A pass of the plan with everything that does not change from run to run.
+struct Pass {
+  const PlanePass* plane = nullptr;
+  std::vector<std::int32_t> taps;
+  std::vector<std::int64_t> out_row;
+  std::int64_t column_step = 1;
+  std::int64_t weights = 0;  ///< where the packed weights begin
+};
+
+template <typename T>
+class DirectCorrelate final : public Kernel {
+ public:
+  DirectCorrelate(const KernelProblem& problem, const CpuBackend& backend)
+      : problem_(ConvProblem::of(problem.node)),
+        forward_(conv_kind(problem.node) == ConvKind::forward),
+        slots_(problem),
+        pool_(backend.pool()),
+        code_(direct_conv<T>()),
+        plan_(forward_ ? forward_plan(problem_) : input_grad_plan(problem_)),
+        weight_offsets_(*conv_values(problem.node).w) {
+    const ConvValues values = conv_values(problem.node);
+    const Node::Output& source = forward_ ? *values.x : *values.y;
+    const Node::Output& result = forward_ ? *values.y : *values.x;
+    source_ = ImageOffsets(source.type.shape, source.layout);
+    result_ = ImageOffsets(result.type.shape, result.layout);
+    in_ = source.type.shape[1] / problem_.groups;
+    out_ = result.type.shape[1] / problem_.groups;
+    block_ = code_.correlate_block(out_);
+    blocks_ = (out_ + block_ - 1) / block_;
+    choose_tasks();
+    prepare_passes();
+  }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "direct"; }
+  [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
+    return size_of(packed_) + size_of(planes_) * pool_.size();
+  }
+
+  void run(const KernelContext& context) noexcept override {
+    T* packed = reinterpret_cast<T*>(context.scratch);
+    pack_weights(context.at<T>(slots_.w), packed);
+    const T* source = context.at<T>(forward_ ? slots_.x : slots_.y);
+    T* result = context.at<T>(forward_ ? slots_.y : slots_.x);
+    const std::int64_t tasks = problem_.n * bands_ * group_tasks_ * parts_;
+    pool_.parallel_for(tasks, [&](std::int64_t task, int worker) {
+      const std::int64_t part = task % parts_;
+      const std::int64_t groups = task / parts_ % group_tasks_;
+      const std::int64_t band = task / (parts_ * group_tasks_) % bands_;
+      const std::int64_t image = task / (parts_ * group_tasks_ * bands_);
+      T* planes =
+          reinterpret_cast<T*>(context.scratch + size_of(packed_) + worker * size_of(planes_));
+      const std::int64_t end = std::min((groups + 1) * groups_each_, problem_.groups);
+      for (std::int64_t group = groups * groups_each_; group < end; ++group) {
+        run_band(source + image * source_.image, packed, planes, result + image * result_.image,
+                 group, band, part);
+      }
+    });
+  }
+
+ private:
+  static std::int64_t size_of(std::int64_t elements) {
+    return (elements * static_cast<std::int64_t>(sizeof(T)) + 63) / 64 * 64;
+  }
+
+  void choose_tasks() {
+    const auto bytes = [&](std::int64_t rows) {
+      return in_ * plan_.phases() * plan_.plane_size(rows) * static_cast<std::int64_t>(sizeof(T));
+    };
+    band_rows_ = std::max<std::int64_t>(plan_.max_rows, 1);
+    while (band_rows_ > 1 && bytes(band_rows_) > kPlanesBytes) band_rows_ = (band_rows_ + 1) / 2;
+    bands_ = (plan_.max_rows + band_rows_ - 1) / band_rows_;
+    planes_ = in_ * plan_.phases() * plan_.plane_size(band_rows_) + kPlaneSlack;
+
+    const double flops = problem_.flops_per_image() / static_cast<double>(problem_.groups);
+    const double each = std::max(1e6 / std::max(flops, 1.0), 1.0);
+    groups_each_ =
+        static_cast<std::int64_t>(std::min(each, static_cast<double>((problem_.groups + 3) / 4)));
+    group_tasks_ = (problem_.groups + groups_each_ - 1) / groups_each_;
+    // A small batch is split over output channels, too, each part copying the planes again.
+    const std::int64_t tasks = std::max<std::int64_t>(problem_.n * bands_ * group_tasks_, 1);
+    parts_ = std::clamp<std::int64_t>(8 / tasks, 1, std::max<std::int64_t>(blocks_ / 2, 1));
+  }
+
+  void prepare_passes() {
+    for (const PlanePass& plane : plan_.passes) {
+      Pass& pass = passes_.emplace_back();
+      pass.plane = &plane;
+      for (const PlaneTap& tap : plane.taps) {
+        pass.taps.push_back(static_cast<std::int32_t>(tap.phase * plan_.plane_size(band_rows_) +
+                                                      tap.row * plan_.pitch + tap.column));
+      }
+      for (std::int64_t u = 0; u < plane.rows; ++u) {
+        const std::int64_t row = plane.row_base + u * plane.row_step;
+        pass.out_row.push_back(result_.rows[static_cast<std::size_t>(row)] +
+                               plane.column_base * result_.column);
+      }
+      pass.column_step = plane.column_step * result_.column;
+      pass.weights = packed_;
+      packed_ += problem_.groups * group_weights(plane);
+    }
+  }
+  [[nodiscard]] std::int64_t group_weights(const PlanePass& plane) const noexcept {
+    return blocks_ * block_weights(plane);
+  }
+  [[nodiscard]] std::int64_t block_weights(const PlanePass& plane) const noexcept {
+    return in_ * static_cast<std::int64_t>(plane.taps.size()) * block_;
+  }
+
+  void pack_weights(const T* weights, T* packed) noexcept {
+    const std::int64_t blocks = problem_.groups * blocks_;
+    const auto pack = [&](std::int64_t task, int) {
+      for (const Pass& pass : passes_) {
+        T* to = packed + pass.weights + task * block_weights(*pass.plane);
+        const std::int64_t group = task / blocks_;
+        const std::int64_t first = task % blocks_ * block_;
+        for (std::int64_t in = 0; in < in_; ++in) {
+          for (const PlaneTap& tap : pass.plane->taps) {
+            for (std::int64_t o = first; o < first + block_; ++o) {
+              *to++ = o < out_ ? weights[weight_at(group, o, in, tap.kernel_index)] : T(0);
+            }
+          }
+        }
+      }
+    };
+    // A dispatch costs more than packing a few weights.
+    if (packed_ < 8192) {
+      for (std::int64_t task = 0; task < blocks; ++task) pack(task, 0);
+    } else {
+      pool_.parallel_for(blocks, pack);
+    }
+  }
+  [[nodiscard]] std::int64_t weight_at(std::int64_t group, std::int64_t out, std::int64_t in,
+                                       std::int64_t tap) const noexcept {
+    return forward_ ? weight_offsets_.at(group * out_ + out, in, tap)
+                    : weight_offsets_.at(group * in_ + in, out, tap);
+  }
+
+  void run_band(const T* source, const T* packed, T* planes, T* result, std::int64_t group,
+                std::int64_t band, std::int64_t part) noexcept {
+    const std::int64_t phase_size = plan_.plane_size(band_rows_);
+    const std::int64_t channel_size = plan_.phases() * phase_size;
+    const std::int64_t u0 = band * band_rows_;
+    const std::int64_t rows = std::min(band_rows_, plan_.max_rows - u0);
+    for (std::int64_t c = 0; c < in_; ++c) {
+      fill_planes(plan_, source + source_.channels[static_cast<std::size_t>(group * in_ + c)],
+                  source_, u0, rows, phase_size, planes + c * channel_size);
+    }
+    const std::int64_t first_block = part * blocks_ / parts_;
+    const std::int64_t end = std::min((part + 1) * blocks_ / parts_ * block_, out_);
+    const std::int64_t first = first_block * block_;
+    for (const Pass& pass : passes_) {
+      const PlanePass& plane = *pass.plane;
+      if (u0 >= plane.rows) continue;
+      code_.correlate({.planes = planes,
+                       .channel_size = channel_size,
+                       .channels = in_,
+                       .taps = pass.taps.data(),
+                       .num_taps = static_cast<int>(pass.taps.size()),
+                       .pitch = plan_.pitch,
+                       .rows = std::min(rows, plane.rows - u0),
+                       .columns = plane.columns,
+                       .weights = packed + pass.weights + group * group_weights(plane) +
+                                  first_block * block_weights(plane),
+                       .block = block_,
+                       .out_channels = end - first,
+                       .bias = nullptr,
+                       .relu = false,
+                       .out = result,
+                       .out_channel = result_.channels.data() + group * out_ + first,
+                       .out_row = pass.out_row.data() + u0,
+                       .column_step = pass.column_step});
+    }
+  }
+
+  ConvProblem problem_;
+  bool forward_;
+  ConvSlots slots_;
+  ThreadPool& pool_;
+  DirectConv<T> code_;
+  PlanePlan plan_;
+  WeightOffsets weight_offsets_;
+  ImageOffsets source_, result_;
+  std::int64_t in_ = 0, out_ = 0;  ///< channels of a group, read and written
+  std::int64_t block_ = 0, blocks_ = 0;
+  std::int64_t band_rows_ = 0, bands_ = 0;
+  std::int64_t groups_each_ = 1, group_tasks_ = 1, parts_ = 1;
+  std::int64_t planes_ = 0;  ///< elements of one worker's planes
+  std::int64_t packed_ = 0;  ///< elements of the packed weights
+  std::vector<Pass> passes_;
+};
+
+}  // namespace
+
+ConvSlots::ConvSlots(const KernelProblem& problem) {
+  switch (conv_kind(problem.node)) {
+    case ConvKind::forward:
+      x = problem.inputs[0], w = problem.inputs[1], y = problem.outputs[0];
+      break;
+    case ConvKind::input_grad:
+      y = problem.inputs[0], w = problem.inputs[1], x = problem.outputs[0];
+      break;
+    case ConvKind::weight_grad:
+      x = problem.inputs[0], y = problem.inputs[1], w = problem.outputs[0];
+      break;
+  }
+}
+
+WeightOffsets::WeightOffsets(const Node::Output& weights)
+    : out(axis_offsets(weights.type.shape, weights.layout, 0)),
+      in(axis_offsets(weights.type.shape, weights.layout, 1)) {
+  const auto rows = axis_offsets(weights.type.shape, weights.layout, 2);
+  const auto columns = axis_offsets(weights.type.shape, weights.layout, 3);
+  for (const std::int64_t row : rows) {
+    for (const std::int64_t column : columns) taps.push_back(row + column);
+  }
+}
+
+std::unique_ptr<Kernel> make_direct_correlate(const KernelProblem& problem,
+                                              const CpuBackend& backend) {
+  if (problem.node.output_type().dtype == DType::f64) {
+    return std::make_unique<DirectCorrelate<double>>(problem, backend);
+  }
+  return std::make_unique<DirectCorrelate<float>>(problem, backend);
+}
+
+KernelCandidate direct_conv_candidate() { return {"direct", supports, create}; }
+
+}  // namespace ingot::cpu

@@ -1,0 +1,66 @@
+// The inner loops of Ingot's own convolutions, in SIMD code for the CPU at hand.
+#pragma once
+
+#include <cstdint>
+
+namespace ingot::cpu {
+
+/// One band of output rows of one image and group, all its output channels.
+template <typename T>
+struct CorrelateArgs {
+  const T* planes =
+      nullptr;  ///< of the first input channel; readable beyond the last (kPlaneSlack)
+  std::int64_t channel_size = 0;
+  std::int64_t channels = 0;
+  const std::int32_t* taps = nullptr;  ///< offsets into a channel's planes
+  int num_taps = 0;
+  std::int64_t pitch = 0;
+  std::int64_t rows = 0, columns = 0;
+  /// [blocks of correlate_block(...) output channels][channels][taps][block]; 0 beyond the last.
+  const T* weights = nullptr;
+  std::int64_t block = 0;
+  std::int64_t out_channels = 0;
+  const T* bias = nullptr;  ///< of each output channel, or null
+  bool relu = false;
+  /// Element (o, u, v) goes to out[out_channel[o] + out_row[u] + v * column_step].
+  T* out = nullptr;
+  const std::int64_t* out_channel = nullptr;
+  const std::int64_t* out_row = nullptr;
+  std::int64_t column_step = 1;
+};
+
+/// Products of the planes of x with those of a gradient, summed over their elements.
+template <typename T>
+struct DotArgs {
+  const T* x = nullptr;
+  const std::int32_t* columns = nullptr;  ///< offset of each of the `num_columns` shifted planes
+  std::int64_t num_columns = 0;
+  const T* g = nullptr;  ///< planes `length` apart, as many as dot_block(...) makes of `rows`
+  std::int64_t rows = 0;
+  std::int64_t length = 0;  ///< a multiple of kDotMultiple
+  T* sums = nullptr;        ///< [rows][num_columns]
+  bool add = false;         ///< to what is in `sums`
+};
+
+/// Elements that may be read beyond the last plane.
+inline constexpr std::int64_t kPlaneSlack = 128;
+/// The lanes of the widest vectors.
+inline constexpr std::int64_t kDotMultiple = 16;
+
+/// The functions for the widest vectors of the CPU at hand.
+template <typename T>
+struct DirectConv {
+  /// Output channels computed together, given how many there are.
+  std::int64_t (*correlate_block)(std::int64_t out_channels);
+  void (*correlate)(const CorrelateArgs<T>& args);
+  std::int64_t (*dot_block)(std::int64_t rows);
+  void (*dot)(const DotArgs<T>& args);
+};
+template <typename T>
+DirectConv<T> direct_conv();
+template <>
+DirectConv<float> direct_conv<float>();
+template <>
+DirectConv<double> direct_conv<double>();
+
+}  // namespace ingot::cpu
