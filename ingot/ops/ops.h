@@ -178,4 +178,47 @@ BatchNormGrad batch_norm_grad(Value x, Value g, Value gamma, Value mean, Value v
 Value batch_norm_inference(Value x, Value gamma, Value beta, Value mean, Value var,
                            double eps = 1e-5, SourceLocation loc = SourceLocation::current());
 
+/// Elements starts[i], starts[i] + steps[i], ... below stops[i] of each axis; 0 <= start <= stop <=
+/// size; no steps: 1.
+Value slice(Value x, std::vector<std::int64_t> starts, std::vector<std::int64_t> stops,
+            std::vector<std::int64_t> steps = {}, SourceLocation loc = SourceLocation::current());
+
+/// Elements put before, after and between (empty: none) those of each axis.
+struct Padding {
+  std::vector<std::int64_t> low;
+  std::vector<std::int64_t> high;
+  std::vector<std::int64_t> interior = {};
+};
+Value pad(Value x, const Padding& padding, double value = 0.0,
+          SourceLocation loc = SourceLocation::current());
+
+/// Operands one after another along `axis` (negative ones count from the end).
+Value concat(std::vector<Value> values, std::int64_t axis,
+             SourceLocation loc = SourceLocation::current());
+/// x's slices along `axis` at `indices` (i32 or i64): the axis gives way to the indices' shape.
+Value gather(Value x, Value indices, std::int64_t axis = 0,
+             SourceLocation loc = SourceLocation::current());
+/// Gradient of gather for its result's gradient g; `size` is x's size on `axis` (not negative).
+Value gather_grad(Value g, Value indices, std::int64_t size, std::int64_t axis = 0,
+                  SourceLocation loc = SourceLocation::current());
+/// i32 index of the first largest element along `axis`, which goes away.
+Value argmax(Value x, std::int64_t axis = -1, SourceLocation loc = SourceLocation::current());
+
+/// What random numbers are a function of, beside the element's index: i64 scalars and a number
+/// fixed when the graph is built (0 ... 2^32-1), different for each use.
+struct RandomSource {
+  Value seed;
+  Value step;
+  std::int64_t stream = 0;
+};
+Value rng_uniform(const RandomSource& source, const Shape& shape, double low = 0.0,
+                  double high = 1.0, DType dtype = DType::f32,
+                  SourceLocation loc = SourceLocation::current());
+Value rng_normal(const RandomSource& source, const Shape& shape, double mean = 0.0,
+                 double std = 1.0, DType dtype = DType::f32,
+                 SourceLocation loc = SourceLocation::current());
+/// 1 with `probability`, else 0.
+Value rng_bernoulli(const RandomSource& source, const Shape& shape, double probability,
+                    DType dtype = DType::boolean, SourceLocation loc = SourceLocation::current());
+
 }  // namespace ingot::ops

@@ -5,25 +5,17 @@
 #include <limits>
 #include <vector>
 
-#include "ingot/ir/evaluate.h"
 #include "ingot/ops/operators.h"
 #include "ingot/ops/registry.h"
+#include "tests/ops/values_of.h"
 
 namespace ingot {
 namespace {
 
-using Doubles = std::vector<double>;
-
-Value constant(Graph& graph, TensorType type, const Doubles& values) {
-  return graph.constant(HostTensor(type, values));
-}
-
-Evaluation run(Graph& graph, Value value) {
-  graph.fetch("y", value);
-  return evaluate(graph, {});
-}
-
-Doubles values(Graph& graph, Value value) { return run(graph, value).fetches.at("y").to_doubles(); }
+using testing_support::constant;
+using testing_support::Doubles;
+using testing_support::run;
+using testing_support::values;
 
 TEST(Ops, MatmulTransposes) {
   Graph graph;

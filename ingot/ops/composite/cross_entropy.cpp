@@ -143,50 +143,38 @@ std::vector<BadCase> grad_bad_cases() {
 }  // namespace
 
 const OpDef& cross_entropy_op() {
-  static const OpDef def{
-      .name = "cross_entropy",
-      .summary = "softmax cross-entropy of each row of logits with its integer label",
-      .formula =
-          "loss[n] = -sum over c of q[n,c] log_softmax(logits)[n,c], "
-          "q = (1-s) one_hot(labels) + s/C",
-      .inputs = {{"logits", "[N,C]"}, {"labels", "i32[N], values in 0 ... C-1"}},
-      .outputs = {{"loss", "[N], f32 (f64 for f64 logits)"}},
-      .attrs = attrs(),
-      .constraints = constraints(),
-      .infer = infer_loss,
-      .gradient = {gradient},
-      .batch = loss_batch,
-      .cost =
-          [](const Node& node) {
-            return streaming_cost(node, 6.0 * static_cast<double>(classes(node)));
-          },
-      .traits = {.composite = true},
-      .reduction_length = classes,
-      .body = loss_body,
-      .cases = loss_cases,
-      .bad_cases = loss_bad_cases};
+  static const OpDef def =
+      loss_record({.name = "cross_entropy",
+                   .summary = "softmax cross-entropy of each row of logits with its integer label",
+                   .formula = "loss[n] = -sum over c of q[n,c] log_softmax(logits)[n,c], "
+                              "q = (1-s) one_hot(labels) + s/C",
+                   .inputs = {{"logits", "[N,C]"}, {"labels", "i32[N], values in 0 ... C-1"}},
+                   .outputs = {{"loss", "[N], f32 (f64 for f64 logits)"}},
+                   .attrs = attrs(),
+                   .constraints = constraints(),
+                   .infer = infer_loss,
+                   .gradient = {gradient},
+                   .body = loss_body,
+                   .cases = loss_cases,
+                   .bad_cases = loss_bad_cases});
   return def;
 }
 
 const OpDef& cross_entropy_grad_op() {
   static const OpDef def = [] {
-    OpDef op{.name = "cross_entropy_grad",
-             .summary = "gradient of cross_entropy with respect to the logits",
-             .formula = "dlogits[n,c] = (softmax(logits)[n,c] - q[n,c]) g[n]",
-             .inputs = {{"logits", "[N,C]"},
-                        {"labels", "i32[N], values in 0 ... C-1"},
-                        {"g", "[N], the loss's gradient"}},
-             .outputs = {{"dlogits", "[N,C]"}},
-             .attrs = attrs(),
-             .constraints = constraints(),
-             .infer = infer_grad,
-             .batch = loss_batch,
-             .cost = [](const Node& node) { return streaming_cost(node, 8); },
-             .traits = {.composite = true},
-             .reduction_length = classes,
-             .body = grad_body,
-             .cases = grad_cases,
-             .bad_cases = grad_bad_cases};
+    OpDef op = loss_record({.name = "cross_entropy_grad",
+                            .summary = "gradient of cross_entropy with respect to the logits",
+                            .formula = "dlogits[n,c] = (softmax(logits)[n,c] - q[n,c]) g[n]",
+                            .inputs = {{"logits", "[N,C]"},
+                                       {"labels", "i32[N], values in 0 ... C-1"},
+                                       {"g", "[N], the loss's gradient"}},
+                            .outputs = {{"dlogits", "[N,C]"}},
+                            .attrs = attrs(),
+                            .constraints = constraints(),
+                            .infer = infer_grad,
+                            .body = grad_body,
+                            .cases = grad_cases,
+                            .bad_cases = grad_bad_cases});
     op.constraints.push_back({"C6", "g must have the loss's type"});
     return op;
   }();

@@ -32,8 +32,6 @@ std::vector<TensorType> infer_grad(const InferContext& ctx) {
   return {ctx.input(0)};
 }
 
-std::int64_t classes(const Node& node) { return node.input_type(0).shape[1]; }
-
 std::vector<Value> loss_body(const Node&, std::span<const Value> inputs) {
   const SoftmaxParts parts = softmax_parts(widen(inputs[0]), 1);
   const Value log_probs = parts.shifted - ops::log(parts.total, {});
@@ -121,44 +119,34 @@ std::vector<BadCase> grad_bad_cases() {
 }  // namespace
 
 const OpDef& cross_entropy_probs_op() {
-  static const OpDef def{
-      .name = "cross_entropy_probs",
-      .summary = "softmax cross-entropy of each row of logits with a row of probabilities",
-      .formula = "loss[n] = -sum over c of probs[n,c] log_softmax(logits)[n,c]",
-      .inputs = {{"logits", "[N,C]"}, {"probs", "[N,C]"}},
-      .outputs = {{"loss", "[N], f32 (f64 for f64 logits)"}},
-      .constraints = constraints(),
-      .infer = infer_loss,
-      .gradient = {gradient},
-      .batch = loss_batch,
-      .cost =
-          [](const Node& node) {
-            return streaming_cost(node, 6.0 * static_cast<double>(classes(node)));
-          },
-      .traits = {.composite = true},
-      .reduction_length = classes,
-      .body = loss_body,
-      .cases = loss_cases,
-      .bad_cases = loss_bad_cases};
+  static const OpDef def = loss_record(
+      {.name = "cross_entropy_probs",
+       .summary = "softmax cross-entropy of each row of logits with a row of probabilities",
+       .formula = "loss[n] = -sum over c of probs[n,c] log_softmax(logits)[n,c]",
+       .inputs = {{"logits", "[N,C]"}, {"probs", "[N,C]"}},
+       .outputs = {{"loss", "[N], f32 (f64 for f64 logits)"}},
+       .constraints = constraints(),
+       .infer = infer_loss,
+       .gradient = {gradient},
+       .body = loss_body,
+       .cases = loss_cases,
+       .bad_cases = loss_bad_cases});
   return def;
 }
 
 const OpDef& cross_entropy_probs_grad_op() {
   static const OpDef def = [] {
-    OpDef op{.name = "cross_entropy_probs_grad",
-             .summary = "gradient of cross_entropy_probs with respect to the logits",
-             .formula = "dlogits[n,c] = (softmax(logits)[n,c] sum of probs[n,:] - probs[n,c]) g[n]",
-             .inputs = {{"logits", "[N,C]"}, {"probs", "[N,C]"}, {"g", "[N], the loss's gradient"}},
-             .outputs = {{"dlogits", "[N,C]"}},
-             .constraints = constraints(),
-             .infer = infer_grad,
-             .batch = loss_batch,
-             .cost = [](const Node& node) { return streaming_cost(node, 8); },
-             .traits = {.composite = true},
-             .reduction_length = classes,
-             .body = grad_body,
-             .cases = grad_cases,
-             .bad_cases = grad_bad_cases};
+    OpDef op = loss_record(
+        {.name = "cross_entropy_probs_grad",
+         .summary = "gradient of cross_entropy_probs with respect to the logits",
+         .formula = "dlogits[n,c] = (softmax(logits)[n,c] sum of probs[n,:] - probs[n,c]) g[n]",
+         .inputs = {{"logits", "[N,C]"}, {"probs", "[N,C]"}, {"g", "[N], the loss's gradient"}},
+         .outputs = {{"dlogits", "[N,C]"}},
+         .constraints = constraints(),
+         .infer = infer_grad,
+         .body = grad_body,
+         .cases = grad_cases,
+         .bad_cases = grad_bad_cases});
     op.constraints.push_back({"C4", "g must have the loss's type"});
     return op;
   }();

@@ -40,6 +40,19 @@ std::int64_t length(const Node& node) {
   return shape[static_cast<int>((node.integer("axis") + rank) % rank)];
 }
 
+std::vector<BatchResult> loss_batch(const Node& node, std::span<const int> input_axes) {
+  bool any = false;
+  bool all = true;
+  for (const int axis : input_axes) {
+    any |= axis >= 0;
+    all &= axis == 0;
+  }
+  const BatchResult result = !any  ? BatchResult{BatchKind::none, -1}
+                             : all ? BatchResult{BatchKind::kept, 0}
+                                   : BatchResult{BatchKind::mixed, -1};
+  return std::vector<BatchResult>(node.outputs().size(), result);
+}
+
 }  // namespace
 
 Value widen(Value x) { return ops::cast(x, accumulate_dtype(x.dtype()), {}); }
@@ -74,17 +87,16 @@ OpDef softmax_record(OpDef op) {
 
 Value as_column(Value v) { return ops::reshape(v, {v.shape()[0], 1}, {}); }
 
-std::vector<BatchResult> loss_batch(const Node& node, std::span<const int> input_axes) {
-  bool any = false;
-  bool all = true;
-  for (const int axis : input_axes) {
-    any |= axis >= 0;
-    all &= axis == 0;
-  }
-  const BatchResult result = !any  ? BatchResult{BatchKind::none, -1}
-                             : all ? BatchResult{BatchKind::kept, 0}
-                                   : BatchResult{BatchKind::mixed, -1};
-  return std::vector<BatchResult>(node.outputs().size(), result);
+OpDef loss_record(OpDef op) {
+  op.batch = loss_batch;
+  op.cost = [](const Node& node) {
+    Cost cost = streaming_cost(node, 0);
+    cost.flops = 8.0 * static_cast<double>(node.input_type(0).numel());
+    return cost;
+  };
+  op.traits.composite = true;
+  op.reduction_length = [](const Node& node) { return node.input_type(0).shape[1]; };
+  return op;
 }
 
 }  // namespace ingot

@@ -27,7 +27,8 @@ OpDef softmax_record(OpDef op);
 
 /// v[N] as [N,1].
 Value as_column(Value v);
-/// Batch rule of losses: every operand and result has the batch at axis 0.
-std::vector<BatchResult> loss_batch(const Node& node, std::span<const int> input_axes);
+/// Fills in what the losses over rows of logits and their gradients have alike: composite, operands
+/// and results with the batch at axis 0, cost, reduction length.
+OpDef loss_record(OpDef op);
 
 }  // namespace ingot
