@@ -1,7 +1,6 @@
 #include "ingot/ir/convert_dtype.h"
 
 #include "ingot/ir/body.h"
-#include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 
 namespace ingot {
@@ -55,11 +54,7 @@ std::unique_ptr<Graph> with_float_dtype(const Graph& graph, DType dtype) {
     }
     AttrList attrs = attr_list(*node);
     for (NamedAttr& attr : attrs) attr.value = converted(attr.value, dtype);
-    if (&node->op() == &assign_op()) {
-      copy->assign(inputs[0], inputs[1],
-                   inputs.size() == 3 ? std::optional(inputs[2]) : std::nullopt, {});
-      map.push_back(copy->assign_of(inputs[0].node()->name()));
-    } else if (node->body() != nullptr) {
+    if (node->body() != nullptr) {
       map.push_back(copy->add_region(node->op(), std::move(inputs),
                                      with_float_dtype(*node->body(), dtype), std::move(attrs),
                                      node->name()));

@@ -187,20 +187,58 @@ Value Graph::scalar(double value, DType dtype, SourceLocation loc) {
 
 void Graph::assign(Value variable, Value value, std::optional<Value> predicate,
                    SourceLocation loc) {
-  const Node& node = *variable.node();
-  if (&node.op() != &variable_op()) {
-    fail_add("assign", node.name(),
-             fmt::format("target must be a variable, got {}", node.op().name), origin_for(loc),
-             ErrorCode::invalid_graph);
-  }
-  if (assign_by_variable_.contains(node.name())) {
-    fail_add("assign", node.name(), "a variable is assigned at most once, got a second assign",
-             origin_for(loc), ErrorCode::invalid_graph);
-  }
   std::vector<Value> inputs{variable, value};
   if (predicate) inputs.push_back(*predicate);
-  Node* assign = add(assign_op(), std::move(inputs), {}, "assign." + node.name(), loc);
-  assign_by_variable_.emplace(node.name(), assign);
+  std::string name = variable.valid() ? "assign." + variable.node()->name() : "assign";
+  add(assign_op(), std::move(inputs), {}, std::move(name), loc);
+}
+
+void Graph::check_operands(std::string_view op, std::string_view name,
+                           std::span<const Value> operands, const Origin& origin) const {
+  for (const Value& operand : operands) {
+    if (operand.valid() && &operand.graph() == this) continue;
+    fail_add(op, name,
+             fmt::format("operands must be values of this graph, got {}",
+                         operand.valid() ? "another graph's" : "an empty value"),
+             origin, ErrorCode::invalid_graph);
+  }
+}
+
+void Graph::check_body(const Node& region) const {
+  const std::span<const Value> operands = region.inputs();
+  for (const auto& node : region.body()->nodes()) {
+    const OpDef& op = node->op();
+    const bool outside = op.traits.source && &op != &argument_op() && &op != &constant_op();
+    if (!outside && !op.traits.side_effect) continue;
+    fail_add(region.op().name, region.name(),
+             fmt::format("body must have no sources but arguments and constants, nor assigns, got "
+                         "{} \"{}\"",
+                         op.name, node->name()),
+             region.origin(), ErrorCode::invalid_graph);
+  }
+  for (const Node* argument : region.body()->nodes_of(argument_op())) {
+    const std::int64_t index = argument->integer("index");
+    const bool exists = index >= 0 && index < static_cast<std::int64_t>(operands.size());
+    const auto at = static_cast<std::size_t>(index);
+    if (exists && operands[at].type() == argument->output_type()) continue;
+    fail_add(region.op().name, region.name(),
+             fmt::format("argument {} of the body must be {}, got {}", index,
+                         exists ? operands[at].type().to_string() : "one of the operands",
+                         argument->output_type().to_string()),
+             region.origin(), ErrorCode::invalid_graph);
+  }
+}
+
+void Graph::check_assign(const Node& target, const Origin& origin) const {
+  if (&target.op() != &variable_op()) {
+    fail_add("assign", target.name(),
+             fmt::format("target must be a variable, got {}", target.op().name), origin,
+             ErrorCode::invalid_graph);
+  }
+  if (assign_by_variable_.contains(target.name())) {
+    fail_add("assign", target.name(), "a variable is assigned at most once, got a second assign",
+             origin, ErrorCode::invalid_graph);
+  }
 }
 
 void Graph::fetch(std::string name, Value value) {
@@ -209,6 +247,7 @@ void Graph::fetch(std::string name, Value value) {
       fail_add("fetch", name, "name must be unique in the graph, got it twice", origin_for({}));
     }
   }
+  check_operands("fetch", name, {&value, 1}, origin_for({}));
   fetches_.push_back({std::move(name), value});
 }
 
@@ -228,15 +267,11 @@ Node* Graph::add(const OpDef& op, std::vector<Value> inputs, AttrList attrs, std
     name = unique_name(name);
   }
   check_operand_count(op, name, inputs.size(), origin);
+  check_operands(op.name, name, inputs, origin);
   std::vector<TensorType> types;
   types.reserve(inputs.size());
-  for (const Value& input : inputs) {
-    if (!input.valid() || &input.graph() != this) {
-      fail_add(op.name, name, "operands must be values of this graph, got another graph's", origin,
-               ErrorCode::invalid_graph);
-    }
-    types.push_back(input.type());
-  }
+  for (const Value& input : inputs) types.push_back(input.type());
+  if (&op == &assign_op()) check_assign(*inputs[0].node(), origin);
   auto node = std::unique_ptr<Node>(new Node());
   node->attrs_ = complete_attrs(op, name, std::move(attrs), origin);
   try {
@@ -250,7 +285,9 @@ Node* Graph::add(const OpDef& op, std::vector<Value> inputs, AttrList attrs, std
   node->name_ = std::move(name);
   node->inputs_ = std::move(inputs);
   node->origin_ = origin;
-  return append(std::move(node));
+  Node* added = append(std::move(node));
+  if (&op == &assign_op()) assign_by_variable_.emplace(added->input(0).node()->name(), added);
+  return added;
 }
 
 Node* Graph::clone(const Node& node, std::vector<Value> inputs) {
@@ -276,9 +313,6 @@ Node* Graph::clone(const Node& node, std::vector<Value> inputs) {
     for (std::size_t i = 0; i < node.outputs_.size(); ++i) {
       copy->outputs_[i].layout = node.outputs_[i].layout;
     }
-    if (&node.op() == &assign_op()) {
-      assign_by_variable_.emplace(copy->input(0).node()->name(), copy);
-    }
   }
   return copy;
 }
@@ -287,16 +321,18 @@ Node* Graph::add_region(const OpDef& op, std::vector<Value> inputs, std::unique_
                         AttrList attrs, std::string name) {
   const Origin origin = origin_for({});
   auto node = std::unique_ptr<Node>(new Node());
-  node->op_ = &op;
   const bool free = !name.empty() && !by_name_.contains(name);
   node->name_ = free ? std::move(name) : unique_name(name.empty() ? op.name : name);
+  check_operands(op.name, node->name_, inputs, origin);
   node->attrs_ = complete_attrs(op, node->name_, std::move(attrs), origin);
   node->inputs_ = std::move(inputs);
   node->origin_ = origin;
   for (const Fetch& result : body->fetches()) {
     node->outputs_.push_back({result.value.type(), result.value.layout()});
   }
+  node->op_ = &op;
   node->body_ = std::move(body);
+  check_body(*node);
   return append(std::move(node));
 }
 

@@ -105,6 +105,7 @@ class Node {
 
  private:
   friend class Graph;
+  friend struct GraphTestAccess;
   Node() = default;
 
   Graph* graph_ = nullptr;
@@ -178,7 +179,8 @@ class Graph {
   /// inputs; types are inferred anew.
   Node* clone(const Node& node, std::vector<Value> inputs);
   /// A Region: a Node that owns a body; its outputs are the body's fetches, its inputs the body's
-  /// arguments in order. Its origin is the current OriginScope's.
+  /// arguments in order. Its origin is the current OriginScope's. Errors (user): arguments that are
+  /// not the operands, a body with placeholders, variables or assigns.
   Node* add_region(const OpDef& op, std::vector<Value> inputs, std::unique_ptr<Graph> body,
                    AttrList attrs = {}, std::string name = {});
   /// For passes: Nodes added until the returned scope dies take this origin.
@@ -207,8 +209,13 @@ class Graph {
   [[nodiscard]] std::string scoped_name(std::string_view name) const;
 
  private:
+  friend struct GraphTestAccess;  // the verifier's tests break what the interface keeps whole
   [[nodiscard]] Origin origin_for(SourceLocation loc);
   Node* append(std::unique_ptr<Node> node);
+  void check_operands(std::string_view op, std::string_view name, std::span<const Value> operands,
+                      const Origin& origin) const;
+  void check_body(const Node& region) const;
+  void check_assign(const Node& target, const Origin& origin) const;
   std::string unique_name(std::string_view base);
 
   std::vector<std::unique_ptr<Node>> nodes_;

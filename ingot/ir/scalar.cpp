@@ -219,18 +219,23 @@ void ScalarProgram::evaluate(std::span<const double> in, std::span<double> out) 
 }
 
 std::string ScalarProgram::to_string() const {
+  // Statements are numbered by themselves, so that the text does not depend on where constants
+  // stand among the instructions.
   std::string text;
-  const auto name = [this](int i) {
+  std::vector<int> number(instrs_.size(), 0);
+  int statements = 0;
+  const auto name = [&](int i) {
     const ScalarInstr& instr = instrs_[static_cast<std::size_t>(i)];
     if (instr.op == Op::input) return fmt::format("x{}", instr.a);
     if (instr.op == Op::constant) return fmt::format("{}", instr.imm);
-    return fmt::format("t{}", i);
+    return fmt::format("t{}", number[static_cast<std::size_t>(i)]);
   };
   for (std::size_t i = 0; i < instrs_.size(); ++i) {
     const ScalarInstr& instr = instrs_[i];
     if (instr.op == Op::input || instr.op == Op::constant) continue;
+    number[i] = statements++;
     const ScalarOpInfo& info = scalar_op_info(instr.op);
-    text += fmt::format("t{} = {}", i, info.name);
+    text += fmt::format("t{} = {}", number[i], info.name);
     if (instr.op == Op::cast) text += fmt::format("_{}", dtype_name(instr.type));
     text += fmt::format("({}", name(instr.a));
     if (info.arity > 1) text += fmt::format(", {}", name(instr.b));
