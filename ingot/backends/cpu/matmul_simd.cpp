@@ -1,0 +1,252 @@
+#include "ingot/backends/cpu/matmul_simd.h"
+
+#include <algorithm>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ingot/backends/cpu/matmul_simd.cpp"
+#include "ingot/backends/cpu/simd_targets.h"
+// clang-format off: foreach_target must come first
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include "ingot/backends/cpu/lane_sums-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ingot::cpu::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// AVX-512 and NEON have 32 vector registers, the others 16.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr int kRows = 8;
+constexpr int kDotColumns = 6;
+#else
+constexpr int kRows = 4;
+constexpr int kDotColumns = 3;
+#endif
+constexpr int kVectors = 3;
+constexpr int kDotRows = 4;
+
+/// A tile of c, `rows` by `vectors` vectors of which the last has `tail` lanes, for a stretch of k.
+/// b's rows are `ldb` apart; `add`: to what is in c.
+template <int rows, int vectors, bool transpose_a, typename T>
+HWY_INLINE void plain_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* HWY_RESTRICT b,
+                           std::int64_t ldb, T* HWY_RESTRICT c, std::int64_t ldc,
+                           std::int64_t depth, std::int64_t tail, bool add) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto mask = hn::FirstN(d, static_cast<std::size_t>(tail));
+  V sum[rows][vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) sum[r][v] = hn::Zero(d);
+  }
+  for (std::int64_t k = 0; k < depth; ++k, b += ldb) {
+    V bv[vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors - 1; ++v) bv[v] = hn::LoadU(d, b + v * lanes);
+    bv[vectors - 1] = hn::MaskedLoad(mask, d, b + (vectors - 1) * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+      const V av = hn::Set(d, transpose_a ? a[k * lda + r] : a[r * lda + k]);
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) sum[r][v] = hn::MulAdd(av, bv[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    T* to = c + r * ldc;
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors - 1; ++v) {
+      const V old = add ? hn::LoadU(d, to + v * lanes) : hn::Zero(d);
+      hn::StoreU(hn::Add(sum[r][v], old), d, to + v * lanes);
+    }
+    to += (vectors - 1) * lanes;
+    const V old = add ? hn::MaskedLoad(mask, d, to) : hn::Zero(d);
+    hn::BlendedStore(hn::Add(sum[r][vectors - 1], old), mask, d, to);
+  }
+}
+
+/// A column of tiles: all rows of a.
+template <int vectors, bool transpose_a, typename T>
+void plain_column(const GemmArgs<T>& args, const T* a, const T* b, std::int64_t ldb, T* c,
+                  std::int64_t depth, std::int64_t tail, bool add) {
+  const std::int64_t row = transpose_a ? 1 : args.lda;
+  std::int64_t m = 0;
+  for (; m + kRows <= args.m; m += kRows) {
+    plain_tile<kRows, vectors, transpose_a>(a + m * row, args.lda, b, ldb, c + m * args.ldc,
+                                            args.ldc, depth, tail, add);
+  }
+  for (; m + 2 <= args.m; m += 2) {
+    plain_tile<2, vectors, transpose_a>(a + m * row, args.lda, b, ldb, c + m * args.ldc, args.ldc,
+                                        depth, tail, add);
+  }
+  if (m < args.m) {
+    plain_tile<1, vectors, transpose_a>(a + m * row, args.lda, b, ldb, c + m * args.ldc, args.ldc,
+                                        depth, tail, add);
+  }
+}
+
+template <bool transpose_a, typename T>
+void plain_stretch(const GemmArgs<T>& args, std::int64_t k0, std::int64_t depth) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const T* a = args.a + (transpose_a ? k0 * args.lda : k0);
+  const std::int64_t total = (args.n + lanes - 1) / lanes;
+  const std::int64_t panels = (total + kVectors - 1) / kVectors;
+  const std::int64_t width = (total + panels - 1) / panels * lanes;
+  for (std::int64_t n = 0; n < args.n; n += width) {
+    const std::int64_t columns = std::min(width, args.n - n);
+    const auto vectors = static_cast<int>((columns + lanes - 1) / lanes);
+    const std::int64_t tail = columns - (vectors - 1) * lanes;
+    const T* b = args.b + k0 * args.ldb + n;
+    std::int64_t ldb = args.ldb;
+    // Read again and again, rows far apart would miss the translation buffer.
+    if (args.m >= 4 * kRows && ldb * static_cast<std::int64_t>(sizeof(T)) >= 1024) {
+      for (std::int64_t k = 0; k < depth; ++k) {
+        std::memcpy(args.panel + k * columns, b + k * ldb,
+                    static_cast<std::size_t>(columns) * sizeof(T));
+      }
+      b = args.panel;
+      ldb = columns;
+    }
+    T* c = args.c + n;
+    const bool add = k0 > 0;
+    switch (vectors) {
+      case 1: plain_column<1, transpose_a>(args, a, b, ldb, c, depth, tail, add); break;
+      case 2: plain_column<2, transpose_a>(args, a, b, ldb, c, depth, tail, add); break;
+      default: plain_column<3, transpose_a>(args, a, b, ldb, c, depth, tail, add); break;
+    }
+  }
+}
+
+template <typename T>
+void gemm_plain(const GemmArgs<T>& args) {
+  for (std::int64_t k = 0; k < args.k; k += kGemmDepth) {
+    const std::int64_t depth = std::min(kGemmDepth, args.k - k);
+    if (args.transpose_a) {
+      plain_stretch<true>(args, k, depth);
+    } else {
+      plain_stretch<false>(args, k, depth);
+    }
+  }
+}
+
+/// rows x columns dot products of `depth` elements.
+template <int rows, int columns, typename T>
+HWY_INLINE void dot_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* HWY_RESTRICT b,
+                         std::int64_t ldb, std::int64_t depth, T* HWY_RESTRICT sums) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  V sum[rows][columns];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (int c = 0; c < columns; ++c) sum[r][c] = hn::Zero(d);
+  }
+  const auto multiply = [&](auto&& load, std::int64_t k) HWY_ATTR {
+    V av[rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) av[r] = load(a + r * lda + k);
+#pragma GCC unroll 8
+    for (int c = 0; c < columns; ++c) {
+      const V bv = load(b + c * ldb + k);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) sum[r][c] = hn::MulAdd(av[r], bv, sum[r][c]);
+    }
+  };
+  std::int64_t k = 0;
+  for (; k + lanes <= depth; k += lanes) {
+    multiply([d](const T* at) HWY_ATTR { return hn::LoadU(d, at); }, k);
+  }
+  if (k < depth) {
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(depth - k));
+    multiply([d, mask](const T* at) HWY_ATTR { return hn::MaskedLoad(mask, d, at); }, k);
+  }
+  static_assert(rows == kDotRows || rows == 1);
+#pragma GCC unroll 8
+  for (int c = 0; c < columns; ++c) {
+    if constexpr (rows == kDotRows) {
+      sum_lanes_of_4(d, sum[0][c], sum[1][c], sum[2][c], sum[3][c], sums + c * rows);
+    } else {
+      const V zero = hn::Zero(d);
+      T four[4];
+      sum_lanes_of_4(d, sum[0][c], zero, zero, zero, four);
+      sums[c] = four[0];
+    }
+  }
+}
+
+template <int rows, typename T>
+void dots_rows(const GemmArgs<T>& args, std::int64_t m, std::int64_t k0, std::int64_t depth) {
+  const T* a = args.a + m * args.lda + k0;
+  for (std::int64_t n = 0; n < args.n; n += kDotColumns) {
+    const std::int64_t count = std::min<std::int64_t>(kDotColumns, args.n - n);
+    const T* b = args.b + n * args.ldb + k0;
+    T sums[rows * kDotColumns];
+    switch (count) {
+      case 1: dot_tile<rows, 1>(a, args.lda, b, args.ldb, depth, sums); break;
+      case 2: dot_tile<rows, 2>(a, args.lda, b, args.ldb, depth, sums); break;
+      case kDotColumns: dot_tile<rows, kDotColumns>(a, args.lda, b, args.ldb, depth, sums); break;
+      default:
+        for (std::int64_t c = 0; c < count; ++c) {
+          dot_tile<rows, 1>(a, args.lda, b + c * args.ldb, args.ldb, depth, sums + c * rows);
+        }
+        break;
+    }
+    for (int r = 0; r < rows; ++r) {
+      T* to = args.c + (m + r) * args.ldc + n;
+      for (std::int64_t c = 0; c < count; ++c) {
+        const T sum = sums[c * rows + r];
+        to[c] = k0 > 0 ? to[c] + sum : sum;
+      }
+    }
+  }
+}
+
+template <typename T>
+void gemm_dots(const GemmArgs<T>& args) {
+  // Long rows are cut so that those of a tile stay in the first-level cache.
+  constexpr std::int64_t kDepth = 2 * kGemmDepth;
+  for (std::int64_t k = 0; k < args.k; k += kDepth) {
+    const std::int64_t depth = std::min(kDepth, args.k - k);
+    std::int64_t m = 0;
+    for (; m + kDotRows <= args.m; m += kDotRows) dots_rows<kDotRows>(args, m, k, depth);
+    for (; m < args.m; ++m) dots_rows<1>(args, m, k, depth);
+  }
+}
+
+void plain_f32(const GemmArgs<float>& args) { gemm_plain(args); }
+void plain_f64(const GemmArgs<double>& args) { gemm_plain(args); }
+void dots_f32(const GemmArgs<float>& args) { gemm_dots(args); }
+void dots_f64(const GemmArgs<double>& args) { gemm_dots(args); }
+
+}  // namespace ingot::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ingot::cpu {
+namespace {
+
+HWY_EXPORT(plain_f32);
+HWY_EXPORT(plain_f64);
+HWY_EXPORT(dots_f32);
+HWY_EXPORT(dots_f64);
+
+}  // namespace
+
+template <>
+Gemm<float> gemm<float>() {
+  return {HWY_DYNAMIC_DISPATCH(plain_f32), HWY_DYNAMIC_DISPATCH(dots_f32)};
+}
+template <>
+Gemm<double> gemm<double>() {
+  return {HWY_DYNAMIC_DISPATCH(plain_f64), HWY_DYNAMIC_DISPATCH(dots_f64)};
+}
+
+}  // namespace ingot::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,41 @@
+// The inner loops of Ingot's own matrix products, in SIMD code for the CPU at hand.
+#pragma once
+
+#include <cstdint>
+
+namespace ingot::cpu {
+
+/// c[m, n] = the sum over k of a[m, k] b[k, n], row-major. A transposed operand is stored with its
+/// axes swapped; `lda`, `ldb`, `ldc`: elements from one stored row to the next.
+template <typename T>
+struct GemmArgs {
+  const T* a = nullptr;
+  const T* b = nullptr;
+  T* c = nullptr;
+  std::int64_t m = 0, n = 0, k = 0;
+  std::int64_t lda = 0, ldb = 0, ldc = 0;
+  bool transpose_a = false;
+  /// Of gemm_panel_size() elements, for a copy of a stretch of b.
+  T* panel = nullptr;
+};
+
+/// b as it is (products along rows of b) and b transposed (dot products of rows of a and b; a must
+/// not be transposed). Every element of c is summed in the same order, however m and n are cut.
+template <typename T>
+struct Gemm {
+  void (*plain)(const GemmArgs<T>& args);
+  void (*dots)(const GemmArgs<T>& args);
+};
+template <typename T>
+Gemm<T> gemm();
+template <>
+Gemm<float> gemm<float>();
+template <>
+Gemm<double> gemm<double>();
+
+/// Elements of k summed at a time, and of a row of a panel of b.
+inline constexpr std::int64_t kGemmDepth = 512;
+inline constexpr std::int64_t kGemmWidth = 48;
+constexpr std::int64_t gemm_panel_size() { return kGemmDepth * kGemmWidth; }
+
+}  // namespace ingot::cpu

@@ -1,0 +1,83 @@
+// Matrix products against the record's reference kernel.
+#include <gtest/gtest.h>
+
+#include "ingot/backends/cpu/cpu_backend.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/ops/ops.h"
+#include "tests/backends/support/node_run.h"
+
+namespace ingot {
+namespace {
+
+struct Sizes {
+  std::int64_t m, n, k;
+};
+
+/// One product with each pair of transpose flags.
+std::vector<Node*> products(Graph& graph, DType dtype, const std::vector<std::int64_t>& batch,
+                            const Sizes& sizes) {
+  std::vector<Node*> nodes;
+  for (const bool transpose_a : {false, true}) {
+    for (const bool transpose_b : {false, true}) {
+      const auto operand = [&](bool transpose, std::int64_t rows, std::int64_t columns) {
+        Shape shape{batch};
+        shape.push_back(transpose ? columns : rows);
+        shape.push_back(transpose ? rows : columns);
+        return graph.placeholder("x" + std::to_string(graph.size()), {dtype, shape});
+      };
+      nodes.push_back(ops::matmul(operand(transpose_a, sizes.m, sizes.k),
+                                  operand(transpose_b, sizes.k, sizes.n), transpose_a, transpose_b)
+                          .node());
+    }
+  }
+  return nodes;
+}
+
+TEST(Matmul, EveryCandidateMatchesTheReferenceWithAnyNumberOfThreads) {
+  const CpuBackend one({.threads = 1});
+  const CpuBackend two({.threads = 2});
+  const std::vector<Sizes> sizes{{1, 1, 1},      {32, 2, 8},   {32, 10, 64},   {7, 5, 3},
+                                 {32, 128, 784}, {64, 64, 32}, {33, 97, 1030}, {5, 200, 17},
+                                 {130, 49, 40},  {10, 64, 32}, {1, 300, 70},   {300, 1, 70}};
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    for (const Sizes& size : sizes) {
+      Graph graph;
+      for (const Node* node : products(graph, dtype, {}, size)) {
+        SCOPED_TRACE(node->input_type(0).to_string() + " by " + node->input_type(1).to_string());
+        for (const KernelCandidate& candidate : one.kernels().candidates("matmul")) {
+          if (!candidate.supports(*node, one)) continue;
+          const NodeRun run = expect_matches_reference(*node, one, candidate.name);
+          const NodeRun again = run_node(*node, random_operands(*node), two, candidate.name);
+          EXPECT_EQ(run.outputs, again.outputs) << "1 and 2 threads differ";
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, TakesBatchesAndEmptySums) {
+  const CpuBackend backend({.threads = 2});
+  Graph graph;
+  for (const Node* node : products(graph, DType::f32, {2, 3}, {5, 6, 7})) {
+    expect_matches_reference(*node, backend);
+  }
+  for (const Node* node : products(graph, DType::f32, {9}, {40, 50, 60})) {
+    expect_matches_reference(*node, backend);
+  }
+  for (const Node* node : products(graph, DType::f32, {}, {4, 3, 0})) {
+    expect_matches_reference(*node, backend);
+  }
+  for (const Node* node : products(graph, DType::f32, {}, {0, 3, 4})) {
+    expect_matches_reference(*node, backend);
+  }
+}
+
+TEST(Matmul, RefusesWhatItCannotDoWithAReason) {
+  const CpuBackend backend({.threads = 1});
+  Graph graph;
+  const Node* node = products(graph, DType::f16, {}, {4, 3, 2})[0];
+  EXPECT_EQ(backend.supports(*node).reason, "direct: takes f32 and f64, got f16");
+}
+
+}  // namespace
+}  // namespace ingot
