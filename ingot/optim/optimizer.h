@@ -1,0 +1,45 @@
+// Update rules as graph builders.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ingot/ir/graph.h"
+
+namespace ingot::optim {
+
+/// Stochastic gradient descent as torch.optim.SGD has it (Sutskever et al. 2013).
+struct SGD {
+  double momentum = 0.0;
+  double dampening = 0.0;
+  double weight_decay = 0.0;
+  bool nesterov = false;
+};
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019), as torch.optim.AdamW.
+struct AdamW {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+};
+
+using Rule = std::variant<SGD, AdamW>;
+
+/// Adds one optimizer_update Node for the group and assigns the results. `learning_rate` is f32[],
+/// `step` i64[], the number of steps done before this one. State variables are named
+/// "NAME.momentum_buffer", "NAME.exp_avg", "NAME.exp_avg_sq". Errors: coefficients out of range
+/// (user, invalid_argument), e.g. `SGD: nesterov needs momentum and no dampening, got ...`.
+void apply_update(Graph& graph, const Rule& rule, std::span<const Value> parameters,
+                  std::span<const Value> gradients, Value learning_rate, Value step);
+
+/// Scales the gradients so that their global norm is at most `max_norm`, as
+/// torch.nn.utils.clip_grad_norm_: factor min(1, max_norm / (norm + 1e-6)). Returns the scaled
+/// gradients; `norm` (may be null) receives the norm before.
+std::vector<Value> clip_by_global_norm(Graph& graph, std::span<const Value> gradients,
+                                       double max_norm, Value* norm = nullptr);
+
+}  // namespace ingot::optim
