@@ -182,10 +182,14 @@ void AtomicFile::commit() {
     ::unlink(temporary_.c_str());
     throw file_error(path_.string(), "writable", error);
   }
-  // The new name has to reach the disk too. File systems that cannot sync a folder say EINVAL.
-  const Descriptor folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  sync_folder(folder_of(path_));  // the new name has to reach the disk too
+}
+
+void sync_folder(const std::filesystem::path& path) {
+  // File systems that cannot sync a folder say EINVAL.
+  const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || (::fsync(folder.get()) != 0 && errno != EINVAL && errno != ENOTSUP)) {
-    throw file_error(path_.string(), "durable after its replacement", errno);
+    throw file_error(path.string(), "durable after a change", errno);
   }
 }
 

@@ -60,6 +60,9 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+/// Makes the folder's names durable: what was created, renamed or removed in it.
+void sync_folder(const std::filesystem::path& path);
+
 /// One AtomicFile with this content.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 

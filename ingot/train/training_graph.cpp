@@ -1,0 +1,108 @@
+#include "ingot/train/training_graph.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "ingot/autodiff/gradients.h"
+#include "ingot/base/error.h"
+#include "ingot/ir/core_ops.h"
+#include "ingot/nn/loss.h"
+#include "ingot/ops/operators.h"
+#include "ingot/ops/ops.h"
+
+namespace ingot::train {
+namespace {
+
+Value forward(nn::ForwardContext& context, const nn::Module& model, const Shape& image_shape,
+              std::int64_t batch) {
+  if (image_shape.rank() != 3) {
+    throw user_error(ErrorCode::invalid_shape,
+                     fmt::format("images: shape must be [C,H,W], got {}", image_shape.to_string()));
+  }
+  const Shape shape{batch, image_shape[0], image_shape[1], image_shape[2]};
+  const Value input = context.graph().placeholder("input", {DType::f32, shape});
+  const Value logits = nn::run_child(context, "", model, input);
+  if (logits.dtype() != DType::f32 || logits.shape().rank() != 2 || logits.shape()[0] != batch) {
+    throw user_error(ErrorCode::invalid_shape,
+                     fmt::format("model: result must be logits f32[{},classes], got {}", batch,
+                                 logits.type().to_string()));
+  }
+  return logits;
+}
+
+Value add_loss(Graph& graph, Value logits, const nn::CrossEntropyLoss& loss) {
+  const Value target = graph.placeholder("target", {DType::i32, {logits.shape()[0]}});
+  const Value mean = loss(logits, target);
+  graph.fetch("loss", mean);
+  const Value hits = ops::elementwise("eq", {ops::argmax(logits, -1), target});
+  graph.fetch("correct", ops::sum(ops::cast(hits, DType::i32), {}));
+  return mean;
+}
+
+std::vector<Value> parameters_of(const Graph& graph) {
+  std::vector<Value> parameters;
+  for (Node* node : graph.nodes_of(variable_op())) {
+    if (role_of(*node) == VariableRole::parameter) parameters.push_back(node->output());
+  }
+  return parameters;
+}
+
+optim::Rule without_decay(optim::Rule rule) {
+  std::visit([](auto& r) { r.weight_decay = 0.0; }, rule);
+  return rule;
+}
+
+void add_update(Graph& graph, const TrainingRecipe& recipe, std::span<const Value> parameters,
+                std::span<const Value> gradients, Value learning_rate, Value step) {
+  // One group each for what decays and what does not.
+  std::vector<Value> group[2];
+  std::vector<Value> group_gradients[2];
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const bool decays = recipe.decay_vectors || parameters[i].shape().rank() > 1;
+    group[decays ? 0 : 1].push_back(parameters[i]);
+    group_gradients[decays ? 0 : 1].push_back(gradients[i]);
+  }
+  optim::apply_update(graph, recipe.optimizer, group[0], group_gradients[0], learning_rate, step);
+  optim::apply_update(graph, without_decay(recipe.optimizer), group[1], group_gradients[1],
+                      learning_rate, step);
+}
+
+}  // namespace
+
+Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
+                        const TrainingRecipe& recipe) {
+  Graph graph;
+  nn::ForwardContext context(graph, true);
+  const Value logits = forward(context, model, image_shape, batch);
+  const Value loss = add_loss(graph, logits, {recipe.label_smoothing});
+  const std::vector<Value> parameters = parameters_of(graph);
+  std::vector<Value> grads = gradients(loss, parameters);
+  if (recipe.clip_norm != 0) grads = optim::clip_by_global_norm(graph, grads, recipe.clip_norm);
+  const Value step = context.step();
+  const Value rate = optim::learning_rate(graph, recipe.schedule, step);
+  graph.fetch("lr", rate);
+  add_update(graph, recipe, parameters, grads, rate, step);
+  graph.assign(step, step + 1.0);
+  return graph;
+}
+
+Graph build_eval_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch) {
+  Graph graph;
+  nn::ForwardContext context(graph, false);
+  add_loss(graph, forward(context, model, image_shape, batch), {});
+  return graph;
+}
+
+Graph build_predict_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch) {
+  Graph graph;
+  nn::ForwardContext context(graph, false);
+  const Value logits = forward(context, model, image_shape, batch);
+  graph.fetch("logits", logits);
+  graph.fetch("class", ops::argmax(logits, -1));
+  return graph;
+}
+
+}  // namespace ingot::train
