@@ -8,6 +8,7 @@
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/backends/cpu/cpu_layouts.h"
 #include "ingot/backends/cpu/cpu_machine.h"
+#include "ingot/backends/cpu/fusion_rules.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/memory/host_device.h"
 
@@ -38,13 +39,12 @@ LayoutWish CpuBackend::layouts(const Node& node) const {
 }
 
 bool CpuBackend::accepts(const Node& node, const Layout& layout) const {
-  return layout.is_plain() || is_layout_agnostic(node);
+  return takes_layout(node, layout);
 }
 
 Support CpuBackend::can_fuse(std::span<const Node* const> region_nodes,
                              const Node& consumer) const {
-  (void)region_nodes;
-  return Support::no(fmt::format("no fused kernel takes {}", consumer.op().name));
+  return can_join_region(region_nodes, consumer);
 }
 
 std::vector<std::pair<std::string, std::string>> CpuBackend::facts() const {

@@ -11,5 +11,7 @@ LayoutWish conv_layout_wish(const Node& node, int vector_block);
 
 /// Whether the Node's kernels work on whatever layout its full-shaped operands and results share.
 bool is_layout_agnostic(const Node& node);
+/// Whether they work on this one.
+bool takes_layout(const Node& node, const Layout& layout);
 
 }  // namespace ingot

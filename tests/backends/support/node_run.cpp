@@ -1,8 +1,10 @@
 #include "tests/backends/support/node_run.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -23,13 +25,20 @@ struct FreeAligned {
 class Block {
  public:
   explicit Block(std::int64_t bytes)
-      : memory_(static_cast<std::byte*>(
+      : bytes_(bytes),
+        memory_(static_cast<std::byte*>(
             ::operator new(static_cast<std::size_t>(bytes) + 64, std::align_val_t{64}))) {
-    std::memset(memory_.get(), 0xff, static_cast<std::size_t>(bytes));
+    std::memset(memory_.get(), 0xff, static_cast<std::size_t>(bytes) + 64);
+  }
+  /// Whether nothing was written behind the block.
+  [[nodiscard]] bool intact() const {
+    return std::all_of(data() + bytes_, data() + bytes_ + 64,
+                       [](std::byte b) { return b == std::byte{0xff}; });
   }
   [[nodiscard]] std::byte* data() const { return memory_.get(); }
 
  private:
+  std::int64_t bytes_;
   std::unique_ptr<std::byte, FreeAligned> memory_;
 };
 
@@ -46,6 +55,16 @@ void for_each_element(const Node::Output& value, Fn&& fn) {
       index[static_cast<std::size_t>(axis)] = 0;
     }
   }
+}
+
+/// Whether everything but the elements themselves is zero.
+bool padding_is_zero(const Node::Output& value, const std::byte* memory) {
+  const auto bytes = static_cast<std::size_t>(value.layout.physical_bytes(value.type));
+  std::vector<std::byte> rest(memory, memory + bytes);
+  for_each_element(value, [&](auto, auto at, auto size) {
+    std::memset(rest.data() + at, 0, static_cast<std::size_t>(size));
+  });
+  return std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
 const Node::Output& output_of(const Value& value) {
@@ -93,9 +112,12 @@ NodeRun run_node(const Node& node, const std::vector<HostTensor>& inputs, const 
   kernel->run({slots.data(), scratch.data(), &errors});
 
   NodeRun run{{}, std::string(kernel->name())};
+  EXPECT_TRUE(scratch.intact()) << run.kernel << " wrote behind its scratch";
+  for (const Block& block : blocks) EXPECT_TRUE(block.intact()) << run.kernel << " wrote too far";
   for (std::size_t i = 0; i < node.outputs().size(); ++i) {
     const Node::Output& value = node.outputs()[i];
     const std::byte* memory = slots[inputs.size() + i];
+    EXPECT_TRUE(padding_is_zero(value, memory)) << run.kernel << ", output " << i;
     HostTensor& result = run.outputs.emplace_back(value.type);
     for_each_element(value, [&](auto to, auto from, auto size) {
       std::memcpy(result.bytes().data() + to, memory + from, static_cast<std::size_t>(size));
@@ -121,9 +143,34 @@ std::vector<HostTensor> random_operands(const Node& node, std::uint64_t seed) {
   return operands;
 }
 
+HostTensor case_tensor(const CaseInput& input, std::uint64_t seed) {
+  HostTensor tensor(input.type);
+  const bool real = is_float(input.type.dtype);
+  for (std::int64_t i = 0; i < input.type.numel(); ++i) {
+    const double unit = philox_to_uniform(philox_word(seed, 0, 0, static_cast<std::uint64_t>(i)));
+    const double span = input.high - input.low;
+    tensor.view().set(i,
+                      real ? input.low + span * unit : input.low + std::floor(unit * (span + 1)));
+  }
+  return tensor;
+}
+
+Node* add_case(Graph& graph, const OpDef& op, const OpCase& item) {
+  std::vector<Value> operands;
+  for (const CaseInput& input : item.inputs) {
+    operands.push_back(graph.placeholder(fmt::format("x{}", operands.size()), input.type));
+  }
+  return graph.add(op, std::move(operands), item.attrs);
+}
+
 NodeRun expect_matches_reference(const Node& node, const CpuBackend& backend,
                                  std::string_view candidate) {
-  const std::vector<HostTensor> operands = random_operands(node);
+  return expect_matches_reference(node, random_operands(node), backend, candidate);
+}
+
+NodeRun expect_matches_reference(const Node& node, const std::vector<HostTensor>& operands,
+                                 const CpuBackend& backend, std::string_view candidate,
+                                 double slack) {
   NodeRun run = run_node(node, operands, backend, candidate);
   std::vector<HostView> views;
   for (const HostTensor& operand : operands) views.push_back(operand.view());
@@ -138,7 +185,8 @@ NodeRun expect_matches_reference(const Node& node, const CpuBackend& backend,
     for (std::int64_t j = 0; j < want[i].type().numel(); ++j) {
       const double w = want[i].view().get(j);
       const double g = run.outputs[i].view().get(j);
-      if (std::abs(g - w) <= tolerance.absolute + tolerance.relative * std::abs(w)) continue;
+      const double bound = slack * (tolerance.absolute + tolerance.relative * std::abs(w));
+      if (g == w || std::abs(g - w) <= bound || (std::isnan(g) && std::isnan(w))) continue;
       if (wrong++ == 0) {
         first = "element " + std::to_string(j) + ": " + std::to_string(g) + ", reference " +
                 std::to_string(w);

@@ -1,0 +1,18 @@
+// Which Nodes the fused kernels take together.
+#pragma once
+
+#include <span>
+
+#include "ingot/ir/target.h"
+
+namespace ingot {
+
+/// Whether `consumer` may join the Nodes of a fused Region.
+Support can_join_region(std::span<const Node* const> region, const Node& consumer);
+/// Whether the fused kernels work on a Node, a fused Region or one that could be in one, whose
+/// tensors of the whole shape have the layout.
+bool fused_accepts(const Node& node, const Layout& layout);
+/// Whether they could run the Node at all.
+bool is_fused_node(const Node& node);
+
+}  // namespace ingot

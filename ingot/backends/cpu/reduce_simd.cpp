@@ -1,0 +1,206 @@
+#include "ingot/backends/cpu/reduce_simd.h"
+
+#include <algorithm>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ingot/backends/cpu/reduce_simd.cpp"
+#include "ingot/backends/cpu/simd_targets.h"
+// clang-format off: foreach_target must come first
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace ingot::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+namespace {
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+struct Sum {
+  static constexpr float kStart = 0.0f;
+  HWY_INLINE V operator()(V total, V x) const { return hn::Add(total, x); }
+  static HWY_INLINE float combine(float total, float x) { return total + x; }
+};
+struct Max {
+  static constexpr float kStart = -std::numeric_limits<float>::infinity();
+  HWY_INLINE V operator()(V best, V x) const {
+    return hn::IfThenElse(hn::Or(hn::IsNaN(best), hn::Gt(best, x)), best, x);
+  }
+  static HWY_INLINE float combine(float best, float x) {
+    return best != best || best > x ? best : x;
+  }
+};
+struct SquareSum {
+  static constexpr float kStart = 0.0f;
+  V shift;
+  HWY_INLINE V operator()(V total, V x) const {
+    const V d = hn::Sub(x, shift);
+    return hn::MulAdd(d, d, total);
+  }
+  static HWY_INLINE float combine(float total, float x) { return total + x; }
+};
+
+/// Four accumulators hide the latency of the operation; lanes are combined in order.
+template <class Op>
+HWY_INLINE float fold(const Op& op, const float* x, std::int64_t n) {
+  const D d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  V a0 = hn::Set(d, Op::kStart);
+  V a1 = a0;
+  V a2 = a0;
+  V a3 = a0;
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    a0 = op(a0, hn::LoadU(d, x + i));
+    a1 = op(a1, hn::LoadU(d, x + i + lanes));
+    a2 = op(a2, hn::LoadU(d, x + i + 2 * lanes));
+    a3 = op(a3, hn::LoadU(d, x + i + 3 * lanes));
+  }
+  for (; i + lanes <= n; i += lanes) a0 = op(a0, hn::LoadU(d, x + i));
+  constexpr std::size_t kMaxLanes = 16;
+  alignas(64) float rest[kMaxLanes] = {};
+  alignas(64) float out[4 * kMaxLanes];
+  hn::StoreU(a0, d, out);
+  hn::StoreU(a1, d, out + lanes);
+  hn::StoreU(a2, d, out + 2 * lanes);
+  hn::StoreU(a3, d, out + 3 * lanes);
+  float result = Op::kStart;
+  for (std::int64_t k = 0; k < 4 * lanes; ++k) result = Op::combine(result, out[k]);
+  if (i < n) {
+    // The tail goes through the same operation, lane by lane.
+    std::copy(x + i, x + n, rest);
+    hn::StoreU(op(hn::Set(d, Op::kStart), hn::LoadU(d, rest)), d, out);
+    for (std::int64_t k = 0; k < n - i; ++k) result = Op::combine(result, out[k]);
+  }
+  return result;
+}
+
+/// Columns in vectors, each over all rows; `finish(column, partial results, how many)`.
+template <class MakeOp, class Finish>
+HWY_INLINE void fold_columns(const MakeOp& make_op, const Finish& finish, const float* x,
+                             std::int64_t rows, std::int64_t columns) {
+  const D d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  alignas(64) float out[16];
+  std::int64_t c = 0;
+  for (; c + lanes <= columns; c += lanes) {
+    const auto op = make_op(c);
+    V even = hn::Set(d, op.kStart);
+    V odd = even;
+    std::int64_t r = 0;
+    for (; r + 2 <= rows; r += 2) {
+      even = op(even, hn::LoadU(d, x + r * columns + c));
+      odd = op(odd, hn::LoadU(d, x + (r + 1) * columns + c));
+    }
+    if (r < rows) even = op(even, hn::LoadU(d, x + r * columns + c));
+    alignas(64) float odds[16];
+    hn::StoreU(even, d, out);
+    hn::StoreU(odd, d, odds);
+    for (std::int64_t k = 0; k < lanes; ++k) out[k] = op.combine(out[k], odds[k]);
+    finish(c, out, lanes);
+  }
+  for (; c < columns; ++c) finish.scalar(c, x + c, rows, columns);
+}
+
+struct SumColumns {
+  double* acc;
+  HWY_INLINE void operator()(std::int64_t c, const float* part, std::int64_t n) const {
+    for (std::int64_t k = 0; k < n; ++k) acc[c + k] += static_cast<double>(part[k]);
+  }
+  HWY_INLINE void scalar(std::int64_t c, const float* x, std::int64_t rows,
+                         std::int64_t stride) const {
+    for (std::int64_t r = 0; r < rows; ++r) acc[c] += static_cast<double>(x[r * stride]);
+  }
+};
+struct MaxColumns {
+  double* acc;
+  HWY_INLINE void operator()(std::int64_t c, const float* part, std::int64_t n) const {
+    for (std::int64_t k = 0; k < n; ++k) {
+      acc[c + k] = static_cast<double>(Max::combine(static_cast<float>(acc[c + k]), part[k]));
+    }
+  }
+  HWY_INLINE void scalar(std::int64_t c, const float* x, std::int64_t rows,
+                         std::int64_t stride) const {
+    for (std::int64_t r = 0; r < rows; ++r) (*this)(c, x + r * stride, 1);
+  }
+};
+struct SquareColumns {
+  double* acc;
+  const float* shift;
+  HWY_INLINE void operator()(std::int64_t c, const float* part, std::int64_t n) const {
+    for (std::int64_t k = 0; k < n; ++k) acc[c + k] += static_cast<double>(part[k]);
+  }
+  HWY_INLINE void scalar(std::int64_t c, const float* x, std::int64_t rows,
+                         std::int64_t stride) const {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const double d = static_cast<double>(x[r * stride]) - static_cast<double>(shift[c]);
+      acc[c] += d * d;
+    }
+  }
+};
+template <class Op>
+struct Always {
+  HWY_INLINE Op operator()(std::int64_t) const { return Op(); }
+};
+struct Shifted {
+  const float* shift;
+  HWY_INLINE SquareSum operator()(std::int64_t c) const {
+    return SquareSum{hn::LoadU(D(), shift + c)};
+  }
+};
+
+}  // namespace
+
+float sum(const float* x, std::int64_t n) { return fold(Sum(), x, n); }
+float max(const float* x, std::int64_t n) { return fold(Max(), x, n); }
+float square_sum(const float* x, float shift, std::int64_t n) {
+  return fold(SquareSum{hn::Set(D(), shift)}, x, n);
+}
+void column_sum(double* acc, const float* x, std::int64_t rows, std::int64_t columns) {
+  fold_columns(Always<Sum>(), SumColumns{acc}, x, rows, columns);
+}
+void column_max(double* acc, const float* x, std::int64_t rows, std::int64_t columns) {
+  fold_columns(Always<Max>(), MaxColumns{acc}, x, rows, columns);
+}
+void column_square_sum(double* acc, const float* shift, const float* x, std::int64_t rows,
+                       std::int64_t columns) {
+  fold_columns(Shifted{shift}, SquareColumns{acc, shift}, x, rows, columns);
+}
+
+}  // namespace ingot::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ingot {
+namespace {
+HWY_EXPORT(sum);
+HWY_EXPORT(max);
+HWY_EXPORT(square_sum);
+HWY_EXPORT(column_sum);
+HWY_EXPORT(column_max);
+HWY_EXPORT(column_square_sum);
+}  // namespace
+
+double sum_f32(const float* x, std::int64_t n) noexcept {
+  return static_cast<double>(HWY_DYNAMIC_DISPATCH(sum)(x, n));
+}
+float max_f32(const float* x, std::int64_t n) noexcept { return HWY_DYNAMIC_DISPATCH(max)(x, n); }
+double square_sum_f32(const float* x, float shift, std::int64_t n) noexcept {
+  return static_cast<double>(HWY_DYNAMIC_DISPATCH(square_sum)(x, shift, n));
+}
+void column_sum_f32(double* acc, const float* x, std::int64_t rows, std::int64_t columns) noexcept {
+  HWY_DYNAMIC_DISPATCH(column_sum)(acc, x, rows, columns);
+}
+void column_max_f32(double* acc, const float* x, std::int64_t rows, std::int64_t columns) noexcept {
+  HWY_DYNAMIC_DISPATCH(column_max)(acc, x, rows, columns);
+}
+void column_square_sum_f32(double* acc, const float* shift, const float* x, std::int64_t rows,
+                           std::int64_t columns) noexcept {
+  HWY_DYNAMIC_DISPATCH(column_square_sum)(acc, shift, x, rows, columns);
+}
+
+}  // namespace ingot
+#endif  // HWY_ONCE

@@ -1,0 +1,23 @@
+// Sums and maxima of f32 tiles. The order of additions depends on the arguments alone.
+#pragma once
+
+#include <cstdint>
+
+namespace ingot {
+
+/// f32 partial sums of at most a tile's length, so that rounding stays near one unit.
+double sum_f32(const float* x, std::int64_t n) noexcept;
+/// NaN wins. n > 0.
+float max_f32(const float* x, std::int64_t n) noexcept;
+/// Sum of (x - shift)^2.
+double square_sum_f32(const float* x, float shift, std::int64_t n) noexcept;
+
+/// acc[c] += sum over rows of x[row * columns + c].
+void column_sum_f32(double* acc, const float* x, std::int64_t rows, std::int64_t columns) noexcept;
+/// acc[c] = max(acc[c], x[...]); NaN wins.
+void column_max_f32(double* acc, const float* x, std::int64_t rows, std::int64_t columns) noexcept;
+/// acc[c] += sum over rows of (x[row * columns + c] - shift[c])^2.
+void column_square_sum_f32(double* acc, const float* shift, const float* x, std::int64_t rows,
+                           std::int64_t columns) noexcept;
+
+}  // namespace ingot

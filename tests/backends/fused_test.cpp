@@ -1,0 +1,167 @@
+// Fused Regions, and elementwise Nodes and reductions in blocked layouts, against the reference.
+#include <gtest/gtest.h>
+
+#include "ingot/ir/core_ops.h"
+#include "ingot/ops/ops.h"
+#include "tests/backends/support/node_run.h"
+
+namespace ingot {
+namespace {
+
+const CpuBackend& backend(int threads) {
+  static const CpuBackend one({.threads = 1});
+  static const CpuBackend two({.threads = 2});
+  return threads == 1 ? one : two;
+}
+
+void set_layout(Node& node, const Layout& layout) {
+  for (std::size_t i = 0; i < node.outputs().size(); ++i) {
+    node.set_layout(static_cast<int>(i), layout);
+  }
+}
+
+/// A Region over `operands` whose body `build` writes.
+template <class Build>
+Node* add_region(Graph& graph, const std::vector<Value>& operands, const Build& build) {
+  auto body = std::make_unique<Graph>();
+  std::vector<Value> arguments;
+  for (const Value& operand : operands) {
+    arguments.push_back(body->argument(static_cast<int>(arguments.size()), operand.type()));
+  }
+  int count = 0;
+  for (const Value& result : build(*body, arguments)) {
+    body->fetch("r" + std::to_string(count++), result);
+  }
+  return graph.add_region(fused_op(), operands, std::move(body));
+}
+
+void check(const Node& node, double slack = 4.0) {
+  const std::vector<HostTensor> operands = random_operands(node);
+  const NodeRun run = expect_matches_reference(node, operands, backend(1), {}, slack);
+  EXPECT_EQ(run.outputs, run_node(node, operands, backend(2)).outputs) << "1 and 2 threads differ";
+}
+
+const std::vector<Shape> kShapes{{2, 3, 5, 7}, {4, 16, 8, 8},  {3, 20, 9, 9},
+                                 {1, 8, 1, 1}, {8, 8, 32, 32}, {2, 24, 33, 20}};
+const std::vector<Layout> kLayouts{{}, Layout::channels_blocked(8), Layout::channels_blocked(16)};
+
+template <class Fn>
+void for_each_problem(const Fn& fn) {
+  for (const Shape& shape : kShapes) {
+    for (const Layout& layout : kLayouts) {
+      SCOPED_TRACE(shape.to_string() + " " + layout.to_string(4));
+      fn(shape, layout);
+    }
+  }
+}
+
+TEST(Fused, BiasAndReluInEveryLayout) {
+  for_each_problem([](const Shape& shape, const Layout& layout) {
+    Graph graph;
+    const Value x = graph.placeholder("x", {DType::f32, shape});
+    const Value bias = graph.placeholder("bias", {DType::f32, {shape[1], 1, 1}});
+    set_layout(*x.node(), layout);
+    Node* node = add_region(graph, {x, bias}, [](Graph&, const auto& a) {
+      return std::vector{ops::relu(ops::add(a[0], a[1]))};
+    });
+    set_layout(*node, layout);
+    check(*node);
+  });
+}
+
+// exp(0) is 1, so that padding must be cleared; cos of a per-channel operand read with padding.
+TEST(Fused, PaddingStaysZero) {
+  for_each_problem([](const Shape& shape, const Layout& layout) {
+    Graph graph;
+    const Value x = graph.placeholder("x", {DType::f32, shape});
+    const Value c = graph.placeholder("c", {DType::f32, {1, shape[1], 1, 1}});
+    set_layout(*x.node(), layout);
+    Node* node = add_region(graph, {x, c}, [](Graph&, const auto& a) {
+      return std::vector{ops::add(ops::exp(a[0]), ops::cos(a[1]))};
+    });
+    set_layout(*node, layout);
+    check(*node);
+  });
+}
+
+// A batch norm's application: two small Nodes feed the large ones, a residual joins.
+TEST(Fused, SmallShapesHaveTheirOwnStage) {
+  for_each_problem([](const Shape& shape, const Layout& layout) {
+    Graph graph;
+    const Shape channel{1, shape[1], 1, 1};
+    const Value x = graph.placeholder("x", {DType::f32, shape});
+    const Value residual = graph.placeholder("residual", {DType::f32, shape});
+    const Value mean = graph.placeholder("mean", {DType::f32, channel});
+    const Value variance = graph.placeholder("variance", {DType::f32, channel});
+    const Value gamma = graph.placeholder("gamma", {DType::f32, channel});
+    set_layout(*x.node(), layout);
+    set_layout(*residual.node(), layout);
+    Node* node =
+        add_region(graph, {x, residual, mean, variance, gamma}, [](Graph& body, const auto& a) {
+          const Value eps = body.scalar(1.5);
+          const Value scale = ops::mul(a[4], ops::rsqrt(ops::add(a[3], eps)));
+          const Value y = ops::mul(ops::sub(a[0], a[2]), scale);
+          return std::vector{ops::relu(ops::add(y, a[1])), y};
+        });
+    set_layout(*node, layout);
+    check(*node);
+  });
+}
+
+// A relu's gradient with the sums that a batch norm and a bias need.
+TEST(Fused, ReductionsWithAPrologue) {
+  for_each_problem([](const Shape& shape, const Layout& layout) {
+    Graph graph;
+    const Value y = graph.placeholder("y", {DType::f32, shape});
+    const Value g = graph.placeholder("g", {DType::f32, shape});
+    set_layout(*y.node(), layout);
+    set_layout(*g.node(), layout);
+    Node* node = add_region(graph, {y, g}, [](Graph& body, const auto& a) {
+      const Value zero = body.scalar(0.0);
+      const Value d = ops::select(ops::elementwise("gt", {a[0], zero}), a[1], zero);
+      return std::vector{d, ops::sum(d, {0, 2, 3}), ops::sum(ops::mul(d, a[0]), {0, 2, 3})};
+    });
+    node->set_layout(0, layout);
+    check(*node, 64);
+  });
+}
+
+TEST(Fused, EveryAxisReduced) {
+  const std::vector<std::vector<std::int64_t>> axes{
+      {}, {0}, {1}, {2}, {3}, {0, 1}, {0, 2}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 3}};
+  for_each_problem([&](const Shape& shape, const Layout& layout) {
+    for (const auto& reduced : axes) {
+      SCOPED_TRACE(to_string(AttrValue(reduced)));
+      for (const bool max : {false, true}) {
+        Graph graph;
+        const Value x = graph.placeholder("x", {DType::f32, shape});
+        set_layout(*x.node(), layout);
+        const Value y = max ? ops::reduce_max(x, reduced) : ops::sum(x, reduced);
+        if (!backend(1).accepts(*y.node(), layout)) continue;
+        check(*y.node());
+      }
+    }
+  });
+}
+
+TEST(Fused, RefusesWhatItCannotFuse) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {2, 3, 4, 4}});
+  const Value y = ops::relu(x);
+  const Value total = ops::sum(y, {1});
+  const Value other = ops::sum(y, {0});
+  const Value after = ops::exp(total);
+  const Value odd = ops::exp(graph.placeholder("odd", {DType::f32, {5}}));
+  const auto reason = [](std::vector<const Node*> region, const Value& consumer) {
+    return backend(1).can_fuse(region, *consumer.node()).reason;
+  };
+  EXPECT_TRUE(backend(1).can_fuse(std::vector<const Node*>{y.node()}, *total.node()));
+  EXPECT_EQ(reason({y.node(), total.node()}, other), "the reductions differ in shape or axes");
+  EXPECT_EQ(reason({y.node(), total.node()}, after), "it reads the reduction sum");
+  EXPECT_EQ(reason({y.node()}, odd), "[5] does not broadcast to [2,3,4,4]");
+  EXPECT_EQ(reason({y.node()}, ops::reshape(x, {2, 48})),
+            "reshape is neither elementwise nor a reduction");
+}
+
+}  // namespace
+}  // namespace ingot
