@@ -163,7 +163,7 @@ def optimizers(out):
                      dict(lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)),
         "adamw": (torch.optim.AdamW, dict(lr=1e-2)),
         "adamw_decay": (torch.optim.AdamW,
-                        dict(lr=1e-2, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.2)),
+                        dict(lr=1e-2, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.2)),
     }
     for name, (kind, options) in cases.items():
         p = torch.nn.Parameter(rand(7).detach())

@@ -43,12 +43,13 @@ void for_each_golden(const std::string& file, const std::string& kind,
   }
 }
 
-void expect_close(const HostTensor& got, const HostTensor& want, const std::string& what) {
+void expect_close(const HostTensor& got, const HostTensor& want, const std::string& what,
+                  double bound) {
   ASSERT_EQ(got.type(), want.type()) << what;
   const std::vector<double> a = got.to_doubles();
   const std::vector<double> b = want.to_doubles();
   for (std::size_t i = 0; i < a.size(); ++i) {
-    ASSERT_NEAR(a[i], b[i], 1e-11 * (1 + std::fabs(b[i]))) << what << " at " << i;
+    ASSERT_NEAR(a[i], b[i], bound * (1 + std::fabs(b[i]))) << what << " at " << i;
   }
 }
 

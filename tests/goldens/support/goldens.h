@@ -26,8 +26,9 @@ struct Golden {
 void for_each_golden(const std::string& file, const std::string& kind,
                      const std::function<void(const Golden&)>& fn);
 
-/// Expects |got - want| <= 1e-11 (1 + |want|) everywhere.
-void expect_close(const HostTensor& got, const HostTensor& want, const std::string& what);
+/// Expects |got - want| <= bound (1 + |want|) everywhere.
+void expect_close(const HostTensor& got, const HostTensor& want, const std::string& what,
+                  double bound = 1e-11);
 
 /// An input whose gradient is checked: its name in the golden ("x") and that of its gradient.
 using GoldenInput = std::pair<std::string, std::string>;
