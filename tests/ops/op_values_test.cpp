@@ -7,6 +7,7 @@
 
 #include "ingot/ops/operators.h"
 #include "ingot/ops/registry.h"
+#include "ingot/passes/precision.h"
 #include "tests/ops/values_of.h"
 
 namespace ingot {
@@ -134,6 +135,26 @@ TEST(Ops, CrossEntropyOfHalvesIsF32) {
   const Value loss = ops::cross_entropy(logits, constant(graph, {DType::i32, {1}}, {0}));
   EXPECT_EQ(loss.type(), (TensorType{DType::f32, {1}}));
   EXPECT_NEAR(values(graph, loss)[0], std::log(2.0), 1e-7);
+}
+
+TEST(Ops, ProbabilitiesStayF32UnderMixedPrecision) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {2, 3}});
+  const Value w = graph.placeholder("w", {DType::f32, {3, 4}});
+  const Value logits = ops::matmul(x, w);
+  const Value probs = graph.placeholder("probs", {DType::f32, {2, 4}});
+  ops::softmax(logits);
+  ops::cross_entropy_probs(logits, probs);
+  ops::relu(logits);
+  const auto low = apply_precision(graph, Precision::bf16);
+  for (const auto& node : low->nodes()) {
+    if (node->op().name == "relu") {
+      EXPECT_EQ(node->input_type(0).dtype, DType::bf16);
+    }
+    if (node->op().traits.composite) {
+      EXPECT_EQ(node->input_type(0).dtype, DType::f32) << node->name();
+    }
+  }
 }
 
 TEST(Ops, OptimizerUpdatesEveryTensor) {

@@ -128,6 +128,7 @@ const OpDef& cross_entropy_probs_op() {
        .constraints = constraints(),
        .infer = infer_loss,
        .gradient = {gradient},
+       .f32_operands = {0, 1},
        .body = loss_body,
        .cases = loss_cases,
        .bad_cases = loss_bad_cases});

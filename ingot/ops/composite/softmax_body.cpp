@@ -78,6 +78,7 @@ OpDef softmax_record(OpDef op) {
                     {"C2", "operand must be floating point", "convert it with cast"}};
   op.infer = infer;
   op.batch = batch;
+  op.f32_operands = {0};
   op.cost = [](const Node& node) { return streaming_cost(node, 5); };
   op.traits.composite = true;
   op.reduction_length = length;
