@@ -1,4 +1,4 @@
-// The passes. Each builds a new Graph with the same placeholders,
+// The passes that pass_list.cpp puts in order. Each builds a new Graph with the same placeholders,
 // variables, fetches and assigns, in time linear in its size.
 #pragma once
 
@@ -23,5 +23,11 @@ std::unique_ptr<Graph> eliminate_dead_code(const Graph& graph, PassContext& cont
 
 /// Inlines composites, also those inside bodies, that the target does not claim.
 std::unique_ptr<Graph> lower_composites(const Graph& graph, PassContext& context);
+
+/// Builds `fused` Regions; see fuse.cpp for the rules.
+std::unique_ptr<Graph> fuse(const Graph& graph, PassContext& context);
+
+/// Sets the Layout of every Value and inserts `reorder` Nodes; see layouts.cpp.
+std::unique_ptr<Graph> assign_layouts(const Graph& graph, PassContext& context);
 
 }  // namespace ingot

@@ -1,0 +1,321 @@
+// Which Nodes become one kernel. The rules, in their order:
+//
+// 1. Elementwise Nodes of a producer's shape join it (a convolution, a product, a claimed norm) as
+//    its epilogue when the producer's result is then needed nowhere else. Their other operands must
+//    be there before.
+// 2. A reduction computes the elementwise chain that it reads itself (its prologue), also when the
+//    chain is needed elsewhere, as long as that is cheap and the chain is not stored anyway.
+//    Reductions over the same shape and axes that read a common Value become one unit.
+// 3. What elementwise Nodes are left form units of one shape. A Value that is also needed outside
+//    becomes a further result.
+//
+// The target has the last word on each join; its reasons go to the trace channel `dispatch`.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <queue>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "ingot/base/trace.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/ops/op_list.h"
+#include "ingot/ops/reduction.h"
+#include "ingot/passes/fuse_region.h"
+#include "ingot/passes/fuse_units.h"
+#include "ingot/passes/passes.h"
+#include "ingot/passes/rewriter.h"
+
+namespace ingot {
+namespace {
+
+constexpr std::size_t kMaxMembers = 64;
+// Limits of what a reduction computes again rather than reads.
+constexpr std::size_t kMaxPrologue = 16;
+constexpr double kMaxPrologueFlops = 32;
+constexpr int kMaxPrologueReads = 6;
+// Units of reductions that a new one is compared with.
+constexpr std::size_t kRecentUnits = 4;
+
+bool is_pointwise(const Node& node) {
+  return node.op().traits.elementwise || &node.op() == &broadcast_to_op();
+}
+
+/// What may have an epilogue: it computes, and not element by element.
+bool is_producer(const Node& node) {
+  const Traits& traits = node.op().traits;
+  return !is_pointwise(node) && !traits.reduction && !traits.source && !traits.side_effect &&
+         !traits.view && node.body() == nullptr && !node.outputs().empty();
+}
+
+double flops_per_element(const Node& node) {
+  if (node.op().cost == nullptr) return 1.0;
+  const auto elements = static_cast<double>(node.output_type().numel());
+  return elements > 0 ? node.op().cost(node).flops / elements : 0.0;
+}
+
+class Fuser {
+ public:
+  Fuser(const Graph& graph, PassContext& context)
+      : graph_(graph), context_(context), units_(graph) {}
+
+  std::unique_ptr<Graph> run() {
+    const int size = static_cast<int>(graph_.size());
+    for (int id = 0; id < size; ++id) {
+      if (is_producer(units_.node(id))) grow_epilogue(id);
+    }
+    for (int id = 0; id < size; ++id) {
+      if (units_.node(id).op().traits.reduction && !units_.is_dead(id)) take_prologue(id);
+    }
+    for (int id = 0; id < size; ++id) {
+      if (units_.node(id).op().traits.reduction && !units_.is_dead(id)) grow_epilogue(id);
+    }
+    for (int id = 0; id < size; ++id) {
+      if (is_free(id)) grow_pointwise(id);
+    }
+    return emit();
+  }
+
+ private:
+  /// An elementwise Node that belongs to no unit yet.
+  [[nodiscard]] bool is_free(int id) const {
+    return is_pointwise(units_.node(id)) && !units_.is_dead(id) && units_.is_alone(id);
+  }
+  [[nodiscard]] bool has_shape(int id, const Shape& shape) const {
+    return units_.node(id).output_type().shape == shape;
+  }
+
+  bool is_accepted(std::span<const int> region, int joining) {
+    std::vector<const Node*> nodes;
+    for (const int id : region) {
+      if (id != joining) nodes.push_back(&units_.node(id));
+    }
+    const Node& node = units_.node(joining);
+    const Support support = context_.target.can_fuse(nodes, node);
+    if (!support) {
+      ++context_.statistics["fuse.refused"];
+      if (trace_enabled(Channel::dispatch)) {
+        trace(Channel::dispatch, fmt::format("fuse: {} \"{}\" does not join {} \"{}\": {}",
+                                             node.op().name, node.name(), nodes.front()->op().name,
+                                             nodes.front()->name(), support.reason));
+      }
+    }
+    return support.ok;
+  }
+
+  /// Whether all users of the Value are in the unit, or elementwise Nodes that may still join it.
+  [[nodiscard]] bool may_become_internal(const Value& value, int u, const Shape& shape) const {
+    if (units_.is_fetched(value)) return false;
+    return std::ranges::all_of(units_.users(value.node()->id()), [&](int user) {
+      return !units_.is_user(user, value) || units_.unit_of(user) == u ||
+             (is_free(user) && has_shape(user, shape));
+    });
+  }
+
+  /// Lets elementwise users of the unit's results, and with `backwards` what feeds only the unit,
+  /// join it.
+  void grow(int u, const Shape& shape, bool backwards) {
+    std::priority_queue<int, std::vector<int>, std::greater<>> candidates;
+    std::unordered_set<int> seen;
+    const auto offer = [&](int id) {
+      if (is_free(id) && has_shape(id, shape) && seen.insert(id).second) candidates.push(id);
+    };
+    const auto offer_neighbours = [&](int id) {
+      for (const int user : units_.users(id)) offer(user);
+      if (!backwards) return;
+      for (const Value& input : units_.inputs(id)) {
+        const int from = input.node()->id();
+        const bool only_here = std::ranges::all_of(
+            units_.users(from), [&](int user) { return units_.unit_of(user) == u; });
+        if (only_here && !units_.is_fetched(input)) offer(from);
+      }
+    };
+    for (const int id : std::vector<int>(units_.unit(u).members)) offer_neighbours(id);
+    while (!candidates.empty() && units_.unit(u).members.size() < kMaxMembers) {
+      const int id = candidates.top();
+      candidates.pop();
+      if (units_.unit_of(id) == u || !saves_a_result(id, u, shape)) continue;
+      if (!is_accepted(units_.all_of(u), id)) continue;
+      if (units_.merge(u, units_.unit_of(id))) offer_neighbours(id);
+    }
+  }
+
+  /// Whether one Value fewer might be stored when the Node joins.
+  [[nodiscard]] bool saves_a_result(int id, int u, const Shape& shape) const {
+    const bool feeds =
+        std::ranges::any_of(units_.users(id), [&](int user) { return units_.unit_of(user) == u; });
+    return feeds || std::ranges::any_of(units_.inputs(id), [&](const Value& input) {
+             return units_.unit_of(input.node()->id()) == u && may_become_internal(input, u, shape);
+           });
+  }
+
+  /// Takes out Nodes at the unit's end that only read what is stored anyway.
+  void trim(int u, int keep) {
+    const std::vector<int> members = units_.unit(u).members;
+    for (auto it = members.rbegin(); it != members.rend(); ++it) {
+      const int id = *it;
+      if (id == keep || !is_pointwise(units_.node(id))) continue;
+      const bool is_end = std::ranges::none_of(units_.users(id),
+                                               [&](int user) { return units_.unit_of(user) == u; });
+      if (!is_end) continue;
+      const bool saves = std::ranges::any_of(units_.inputs(id), [&](const Value& input) {
+        return units_.unit_of(input.node()->id()) == u && !units_.escapes(input);
+      });
+      if (!saves) units_.remove(id);
+    }
+  }
+
+  void grow_epilogue(int id) {
+    const Value result{const_cast<Node*>(&units_.node(id)), 0};
+    const int u = units_.unit_of(id);
+    if (units_.users(id).empty() || !may_become_internal(result, u, result.shape())) return;
+    const std::vector<int> before = units_.unit(u).members;
+    grow(u, result.shape(), false);
+    trim(u, id);
+    if (!units_.escapes(result)) return;
+    // The result is stored all the same: apart is as good.
+    const std::vector<int> members = units_.unit(u).members;
+    for (auto it = members.rbegin(); it != members.rend(); ++it) {
+      if (!std::ranges::binary_search(before, *it)) units_.remove(*it);
+    }
+  }
+
+  void grow_pointwise(int id) {
+    const int u = units_.unit_of(id);
+    grow(u, units_.node(id).output_type().shape, true);
+    trim(u, id);
+  }
+
+  struct Prologue {
+    std::vector<int> copies;
+    std::vector<Value> leaves;
+  };
+
+  /// A Value that elementwise Nodes and reductions alone read need not be stored.
+  [[nodiscard]] bool is_stored_anyway(const Value& value, const Shape& shape) const {
+    if (units_.is_fetched(value)) return true;
+    return std::ranges::any_of(units_.users(value.node()->id()), [&](int user) {
+      const bool reads_cheaply =
+          (is_free(user) && has_shape(user, shape)) || units_.node(user).op().traits.reduction;
+      return !reads_cheaply;
+    });
+  }
+
+  /// The elementwise Nodes behind a reduction's operand, up to the limits.
+  [[nodiscard]] Prologue find_prologue(int reduction) const {
+    const Shape& shape = units_.node(reduction).input_type(0).shape;
+    std::set<int> copies;
+    double flops = 0;
+    // From the reduction backwards, nearest first: ids descend along operands.
+    std::set<int, std::greater<>> pending;
+    const auto offer = [&](const Value& value) {
+      const int id = value.node()->id();
+      if (is_free(id) && has_shape(id, shape) && !is_stored_anyway(value, shape)) {
+        pending.insert(id);
+      }
+    };
+    for (const Value& input : units_.inputs(reduction)) offer(input);
+    while (!pending.empty() && copies.size() < kMaxPrologue) {
+      const int id = *pending.begin();
+      pending.erase(pending.begin());
+      const double cost = flops_per_element(units_.node(id));
+      if (flops + cost > kMaxPrologueFlops) continue;
+      flops += cost;
+      copies.insert(id);
+      for (const Value& input : units_.inputs(id)) offer(input);
+    }
+    Prologue prologue{{copies.begin(), copies.end()}, {}};
+    int reads = 0;
+    const auto collect = [&](const Value& input) {
+      if (copies.contains(input.node()->id())) return;
+      if (std::ranges::find(prologue.leaves, input) != prologue.leaves.end()) return;
+      prologue.leaves.push_back(input);
+      reads += input.shape() == shape ? 1 : 0;
+    };
+    for (const Value& input : units_.inputs(reduction)) collect(input);
+    for (const int id : copies) {
+      for (const Value& input : units_.inputs(id)) collect(input);
+    }
+    if (reads > kMaxPrologueReads) return {};
+    return prologue;
+  }
+
+  void take_prologue(int id) {
+    Prologue prologue = find_prologue(id);
+    if (!prologue.copies.empty() && is_accepted(prologue.copies, id)) {
+      context_.statistics["fuse.recomputed"] += std::ssize(prologue.copies);
+      units_.set_copies(id, std::move(prologue.copies), std::move(prologue.leaves));
+    }
+    join_like_reduction(id);
+  }
+
+  void join_like_reduction(int id) {
+    const Node& node = units_.node(id);
+    if (node.op().attr_index("axes") < 0) return;
+    std::string key = node.input_type(0).to_string();
+    for (const int axis : reduced_axes(node)) key += fmt::format(",{}", axis);
+    std::vector<int>& recent = recent_reductions_[key];
+    const Shape& shape = node.input_type(0).shape;
+    for (auto it = recent.rbegin(); it != recent.rend(); ++it) {
+      const int u = units_.unit_of(*it);
+      if (units_.unit(u).members.size() >= kMaxMembers || !reads_common(u, id, shape)) continue;
+      if (depends_on(id, u)) continue;
+      std::vector<int> all = units_.all_of(u);
+      const std::vector<int> own = units_.all_of(units_.unit_of(id));
+      std::vector<int> region;
+      std::ranges::set_union(all, own, std::back_inserter(region));
+      if (is_accepted(region, id) && units_.merge(u, units_.unit_of(id))) return;
+    }
+    recent.push_back(id);
+    if (recent.size() > kRecentUnits) recent.erase(recent.begin());
+  }
+
+  /// Reductions of one Region run side by side, over one walk through the operands.
+  [[nodiscard]] bool depends_on(int id, int u) const {
+    return std::ranges::any_of(units_.inputs(id), [&](const Value& input) {
+      return units_.unit_of(input.node()->id()) == u;
+    });
+  }
+
+  [[nodiscard]] bool reads_common(int u, int id, const Shape& shape) const {
+    return std::ranges::any_of(units_.inputs(id), [&](const Value& leaf) {
+      return leaf.shape() == shape && std::ranges::any_of(units_.unit(u).members, [&](int other) {
+               return units_.is_user(other, leaf);
+             });
+    });
+  }
+
+  std::unique_ptr<Graph> emit() {
+    Rewriter rewriter(graph_);
+    for (const int u : units_.order()) {
+      const FusionUnit& unit = units_.unit(u);
+      if (unit.members.size() + unit.copies.size() > 1) {
+        emit_region(rewriter, units_, u);
+        ++context_.statistics["fuse.regions"];
+        context_.statistics["fuse.members"] += std::ssize(unit.members);
+        continue;
+      }
+      const Node& node = units_.node(unit.members.front());
+      if (rewriter.done(node)) continue;
+      rewriter.clone(node);
+      if (node.op().traits.elementwise) ++context_.statistics["fuse.alone"];
+    }
+    return rewriter.finish();
+  }
+
+  const Graph& graph_;
+  PassContext& context_;
+  FusionUnits units_;
+  std::map<std::string, std::vector<int>> recent_reductions_;
+};
+
+}  // namespace
+
+std::unique_ptr<Graph> fuse(const Graph& graph, PassContext& context) {
+  return Fuser(graph, context).run();
+}
+
+}  // namespace ingot

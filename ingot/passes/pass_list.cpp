@@ -1,0 +1,38 @@
+#include "ingot/passes/pass_list.h"
+
+#include <array>
+
+#include "ingot/passes/passes.h"
+
+namespace ingot {
+
+// The whole way from what the user built to what runs. The user's Graph already holds the gradients
+// and the optimizer: apply_precision (precision.h) ran on the forward Graph, then autodiff. Each
+// entry is timed, verified after, and can be left out by name unless it is required.
+std::span<const Pass> pass_list() {
+  static constexpr std::array kPasses{
+      // What was written: smaller, with composites still whole for their algebra.
+      Pass{"simplify", "folds constants, applies identities", simplify},
+      Pass{"common_subexpressions", "computes equal Nodes once", eliminate_common_subexpressions},
+      Pass{"dead_code", "drops what no fetch and no assign needs", eliminate_dead_code},
+
+      // What the backend has kernels for.
+      Pass{"lower_composites",
+           "replaces composites that the backend does not claim by their bodies", lower_composites,
+           true},
+      Pass{"simplify", "folds constants, applies identities", simplify},
+      Pass{"common_subexpressions", "computes equal Nodes once", eliminate_common_subexpressions},
+      Pass{"dead_code", "drops what no fetch and no assign needs", eliminate_dead_code},
+
+      // How it runs.
+      Pass{"fuse", "joins Nodes into Regions that run as one kernel", fuse},
+      Pass{"layouts", "chooses every Value's layout, inserts reorders", assign_layouts, true},
+
+      // The engine's part, on the final Graph.
+      Pass{"choose_kernels", "asks the backend for a Kernel for every Node", nullptr, true},
+      Pass{"plan_memory", "places every Value in the arena", nullptr, true},
+  };
+  return kPasses;
+}
+
+}  // namespace ingot
