@@ -7,6 +7,8 @@
 #include "ingot/base/env.h"
 #include "ingot/engine/program.h"
 #include "ingot/ir/core_ops.h"
+#include "ingot/passes/pass_list.h"
+#include "ingot/passes/pass_manager.h"
 
 namespace ingot {
 
@@ -20,7 +22,10 @@ class ExecutableBuilder {
 
 Executable compile(const Graph& graph, VariableStore& store, const CompileOptions& options) {
   check_environment();
-  std::unique_ptr<Graph> lowered = clone_graph(graph);
+  PassContext context(*store.backend());
+  context.fixed_layouts = store.fixed_layouts();
+  std::unique_ptr<Graph> lowered =
+      run_passes(graph, pass_list(), options.disabled_passes, context);
   std::vector<VariableRequest> requests;
   for (const Node* node : lowered->nodes_of(variable_op())) {
     requests.push_back({node->name(), node->output_type(), node->outputs()[0].layout,
