@@ -9,11 +9,17 @@
 // 3. What elementwise Nodes are left form units of one shape. A Value that is also needed outside
 //    becomes a further result.
 //
+// 4. A Value that several units need, but nobody in memory, is computed by each of them when that
+// is
+//    cheap: the backward pass starts from what is stored anyway.
+//
 // The target has the last word on each join; its reasons go to the trace channel `dispatch`.
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
 #include <queue>
 #include <set>
 #include <string>
@@ -37,6 +43,9 @@ constexpr std::size_t kMaxMembers = 64;
 constexpr std::size_t kMaxPrologue = 16;
 constexpr double kMaxPrologueFlops = 32;
 constexpr int kMaxPrologueReads = 6;
+// Limits of what several units compute rather than share.
+constexpr int kMaxRecipeReads = 2;
+constexpr std::size_t kMaxReaders = 8;
 // Units of reductions that a new one is compared with.
 constexpr std::size_t kRecentUnits = 4;
 
@@ -75,6 +84,9 @@ class Fuser {
     }
     for (int id = 0; id < size; ++id) {
       if (is_free(id)) grow_pointwise(id);
+    }
+    for (int id = 0; id < size; ++id) {
+      if (is_pointwise(units_.node(id)) && !units_.is_dead(id)) recompute(id);
     }
     return emit();
   }
@@ -115,9 +127,24 @@ class Fuser {
     });
   }
 
-  /// Lets elementwise users of the unit's results, and with `backwards` what feeds only the unit,
-  /// join it.
-  void grow(int u, const Shape& shape, bool backwards) {
+  /// Whether only elementwise Nodes of the unit read the Value.
+  [[nodiscard]] bool feeds_only(const Value& value, int u) const {
+    return !units_.is_fetched(value) &&
+           std::ranges::all_of(units_.users(value.node()->id()), [&](int user) {
+             return units_.unit_of(user) == u && is_pointwise(units_.node(user));
+           });
+  }
+
+  /// Whether the Value's Node follows a producer whose own epilogue it may be.
+  [[nodiscard]] bool may_be_epilogue(const Value& value) const {
+    return std::ranges::any_of(value.node()->inputs(), [&](const Value& input) {
+      return is_producer(*input.node()) && units_.is_alone(input.node()->id());
+    });
+  }
+
+  /// Lets elementwise users of the unit's results, and what feeds only the unit, join it.
+  void grow(int u, const Shape& shape) {
+    const bool is_epilogue = !is_pointwise(units_.node(units_.unit(u).members.front()));
     std::priority_queue<int, std::vector<int>, std::greater<>> candidates;
     std::unordered_set<int> seen;
     const auto offer = [&](int id) {
@@ -125,12 +152,10 @@ class Fuser {
     };
     const auto offer_neighbours = [&](int id) {
       for (const int user : units_.users(id)) offer(user);
-      if (!backwards) return;
       for (const Value& input : units_.inputs(id)) {
-        const int from = input.node()->id();
-        const bool only_here = std::ranges::all_of(
-            units_.users(from), [&](int user) { return units_.unit_of(user) == u; });
-        if (only_here && !units_.is_fetched(input)) offer(from);
+        if (feeds_only(input, u) && !(is_epilogue && may_be_epilogue(input))) {
+          offer(input.node()->id());
+        }
       }
     };
     for (const int id : std::vector<int>(units_.unit(u).members)) offer_neighbours(id);
@@ -173,7 +198,7 @@ class Fuser {
     const int u = units_.unit_of(id);
     if (units_.users(id).empty() || !may_become_internal(result, u, result.shape())) return;
     const std::vector<int> before = units_.unit(u).members;
-    grow(u, result.shape(), false);
+    grow(u, result.shape());
     trim(u, id);
     if (!units_.escapes(result)) return;
     // The result is stored all the same: apart is as good.
@@ -185,11 +210,11 @@ class Fuser {
 
   void grow_pointwise(int id) {
     const int u = units_.unit_of(id);
-    grow(u, units_.node(id).output_type().shape, true);
+    grow(u, units_.node(id).output_type().shape);
     trim(u, id);
   }
 
-  struct Prologue {
+  struct Closure {
     std::vector<int> copies;
     std::vector<Value> leaves;
   };
@@ -205,7 +230,7 @@ class Fuser {
   }
 
   /// The elementwise Nodes behind a reduction's operand, up to the limits.
-  [[nodiscard]] Prologue find_prologue(int reduction) const {
+  [[nodiscard]] Closure find_prologue(int reduction) const {
     const Shape& shape = units_.node(reduction).input_type(0).shape;
     std::set<int> copies;
     double flops = 0;
@@ -227,7 +252,7 @@ class Fuser {
       copies.insert(id);
       for (const Value& input : units_.inputs(id)) offer(input);
     }
-    Prologue prologue{{copies.begin(), copies.end()}, {}};
+    Closure prologue{{copies.begin(), copies.end()}, {}};
     int reads = 0;
     const auto collect = [&](const Value& input) {
       if (copies.contains(input.node()->id())) return;
@@ -244,10 +269,10 @@ class Fuser {
   }
 
   void take_prologue(int id) {
-    Prologue prologue = find_prologue(id);
+    Closure prologue = find_prologue(id);
     if (!prologue.copies.empty() && is_accepted(prologue.copies, id)) {
       context_.statistics["fuse.recomputed"] += std::ssize(prologue.copies);
-      units_.set_copies(id, std::move(prologue.copies), std::move(prologue.leaves));
+      units_.set_copies(id, prologue.copies, std::move(prologue.leaves));
     }
     join_like_reduction(id);
   }
@@ -286,6 +311,75 @@ class Fuser {
                return units_.is_user(other, leaf);
              });
     });
+  }
+
+  /// Whether a Node may compute an operand itself.
+  [[nodiscard]] bool may_recompute(int id, const Shape& shape) const {
+    const Node& node = units_.node(id);
+    return (is_pointwise(node) && has_shape(id, shape)) || node.op().traits.reduction;
+  }
+
+  /// The elementwise Nodes of its own unit that a Value is made of, when they are few and cheap.
+  [[nodiscard]] std::optional<Closure> find_recipe(int id) const {
+    const int u = units_.unit_of(id);
+    const Shape& shape = units_.node(id).output_type().shape;
+    Closure recipe;
+    double flops = 0;
+    int reads = 0;
+    std::set<int, std::greater<>> pending{id};
+    while (!pending.empty()) {
+      const int at = *pending.begin();
+      pending.erase(pending.begin());
+      flops += flops_per_element(units_.node(at));
+      if (!is_pointwise(units_.node(at)) || flops > kMaxPrologueFlops) return std::nullopt;
+      recipe.copies.push_back(at);
+      if (recipe.copies.size() > kMaxPrologue) return std::nullopt;
+      for (const Value& input : units_.node(at).inputs()) {
+        if (units_.unit_of(input.node()->id()) == u) {
+          pending.insert(input.node()->id());
+        } else if (std::ranges::find(recipe.leaves, input) == recipe.leaves.end()) {
+          recipe.leaves.push_back(input);
+          reads += input.shape() == shape ? 1 : 0;
+        }
+      }
+    }
+    if (reads > kMaxRecipeReads) return std::nullopt;
+    std::ranges::reverse(recipe.copies);
+    return recipe;
+  }
+
+  /// A Value that units far apart need, such as one of the forward pass in the backward pass, is
+  /// computed by each where that is cheap and nobody needs it in memory.
+  void recompute(int id) {
+    const int u = units_.unit_of(id);
+    const Value value{const_cast<Node*>(&units_.node(id)), 0};
+    if (units_.is_fetched(value) || !units_.unit(u).copies.empty()) return;
+    std::vector<int> users;
+    for (const int user : units_.users(id)) {
+      if (units_.unit_of(user) != u) users.push_back(user);
+    }
+    // A Node alone with one user would have joined it if it could.
+    const std::size_t readers = users.size() + (units_.is_alone(id) ? 0 : 1);
+    if (readers < 2 || users.empty() || users.size() > kMaxReaders) return;
+    const auto recipe = find_recipe(id);
+    if (!recipe) return;
+    for (const int user : users) {
+      if (!may_recompute(user, value.shape())) return;
+    }
+    for (const int user : users) {
+      std::vector<int> region;
+      std::ranges::set_union(units_.all_of(units_.unit_of(user)), recipe->copies,
+                             std::back_inserter(region));
+      if (region.size() > kMaxMembers || !is_accepted(region, user)) return;
+    }
+    for (const int user : users) {
+      std::vector<Value> reads = recipe->leaves;
+      for (const Value& input : units_.inputs(user)) {
+        if (input != value) reads.push_back(input);
+      }
+      units_.set_copies(user, recipe->copies, std::move(reads));
+      context_.statistics["fuse.recomputed"] += std::ssize(recipe->copies);
+    }
   }
 
   std::unique_ptr<Graph> emit() {

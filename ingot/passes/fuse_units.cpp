@@ -123,17 +123,18 @@ void FusionUnits::remove(int id) {
   unit_of_[static_cast<std::size_t>(id)] = fresh;
 }
 
-void FusionUnits::set_copies(int id, std::vector<int> copies, std::vector<Value> leaves) {
+void FusionUnits::set_copies(int id, std::span<const int> copies, std::vector<Value> reads) {
   const std::vector<Value> old = std::move(inputs_[static_cast<std::size_t>(id)]);
-  inputs_[static_cast<std::size_t>(id)] = std::move(leaves);
-  units_[static_cast<std::size_t>(unit_of(id))].copies = std::move(copies);
-  for (const Value& leaf : inputs(id)) {
-    insert_sorted(users_[static_cast<std::size_t>(leaf.node()->id())], id);
+  inputs_[static_cast<std::size_t>(id)] = std::move(reads);
+  FusionUnit& own = units_[static_cast<std::size_t>(unit_of(id))];
+  for (const int copy : copies) insert_sorted(own.copies, copy);
+  for (const Value& value : inputs(id)) {
+    insert_sorted(users_[static_cast<std::size_t>(value.node()->id())], id);
   }
   for (const Value& input : old) {
     const int from = input.node()->id();
     const bool still = std::ranges::any_of(
-        inputs(id), [&](const Value& leaf) { return leaf.node()->id() == from; });
+        inputs(id), [&](const Value& value) { return value.node()->id() == from; });
     if (!still) forget_user(from, id);
   }
 }

@@ -55,9 +55,9 @@ class FusionUnits {
   bool merge(int into, int other);
   /// Makes a member a unit of its own again. It must have no user in the unit.
   void remove(int id);
-  /// Lets a Node compute `copies` (ascending) itself, reading `leaves` instead of what they made;
-  /// drops Nodes that nobody reads any more.
-  void set_copies(int id, std::vector<int> copies, std::vector<Value> leaves);
+  /// Lets a Node's unit compute `copies` (ascending) itself; the Node then `reads` what they need
+  /// instead of what they make. Drops Nodes that nobody reads any more.
+  void set_copies(int id, std::span<const int> copies, std::vector<Value> reads);
   /// Units that run, in a topological order.
   [[nodiscard]] std::vector<int> order() const;
 

@@ -34,7 +34,10 @@ class FakeTarget final : public Target {
     const std::string_view op = primary.op().name;
     if (blocked && op.starts_with("conv2d")) return conv_wish(node, primary);
     if (node.op().traits.elementwise || op == "optimizer_update") return {};
-    if (node.body() != nullptr || op == "max_pool2d" || op == "sum" || op == "moments") return {};
+    if (node.body() != nullptr || op == "max_pool2d" || op == "sum" || op == "moments" ||
+        op.starts_with("batch_norm")) {
+      return {};
+    }
     LayoutWish wish{false, {}, {}};
     wish.inputs.assign(node.inputs().size(), Layout{});
     wish.outputs.assign(node.outputs().size(), Layout{});
