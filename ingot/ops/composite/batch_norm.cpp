@@ -127,7 +127,7 @@ const OpDef& batch_norm_op() {
                  {"beta", "[C], gamma's dtype"}},
       .outputs = {{"y", "x's shape"}, {"mean", "[C], gamma's dtype"}, {"var", "[C], biased"}},
       .attrs = batch_norm_attrs(),
-      .constraints = batch_norm_constraints("gamma and beta must have shape [C]"),
+      .constraints = batch_norm_training_constraints("gamma and beta must have shape [C]"),
       .infer = infer,
       .gradient = {gradient},
       .batch = batch,

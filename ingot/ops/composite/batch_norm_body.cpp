@@ -18,8 +18,7 @@ std::vector<Constraint> batch_norm_constraints(std::string_view per_channel) {
           {"C3", per_channel, "C is the size of the input's axis 1"},
           {"C4", "per-channel operands must have one dtype, the input's or f32",
            "convert them with cast"},
-          {"C5", "eps must be positive and finite"},
-          {"C6", "a channel must hold an element"}};
+          {"C5", "eps must be positive and finite"}};
 }
 
 TensorType check_batch_norm(const InferContext& ctx, std::size_t first) {
@@ -35,6 +34,13 @@ TensorType check_batch_norm(const InferContext& ctx, std::size_t first) {
   const double eps = ctx.attr<double>("eps");
   ctx.require(std::isfinite(eps) && eps > 0, "C5", [&] { return fmt::format("eps {}", eps); });
   return want;
+}
+
+std::vector<Constraint> batch_norm_training_constraints(std::string_view per_channel) {
+  const Constraint elements{"C6", "a channel must hold an element"};
+  std::vector<Constraint> rules = batch_norm_constraints(per_channel);
+  rules.push_back(elements);
+  return rules;
 }
 
 std::vector<std::int64_t> batch_norm_axes(const Shape& x) {

@@ -11,6 +11,8 @@ namespace ingot {
 std::vector<AttrSpec> batch_norm_attrs();
 /// The rules that check_batch_norm cites; `per_channel` says which operands are [C].
 std::vector<Constraint> batch_norm_constraints(std::string_view per_channel);
+/// The same and C6, for ops whose statistics are the batch's.
+std::vector<Constraint> batch_norm_training_constraints(std::string_view per_channel);
 /// Checks x (operand 0), eps, and that the operands from `first` on are [C] and of one dtype, x's
 /// or f32; returns their type.
 TensorType check_batch_norm(const InferContext& ctx, std::size_t first);

@@ -98,7 +98,7 @@ const OpDef& batch_norm_grad_op() {
       .constraints =
           [] {
             std::vector<Constraint> rules =
-                batch_norm_constraints("gamma, mean and var must have shape [C]");
+                batch_norm_training_constraints("gamma, mean and var must have shape [C]");
             rules.push_back({"C7", "gradient must have the input's type"});
             return rules;
           }(),
