@@ -56,7 +56,8 @@ class Layers:
         folder = str(path)
         while "/" in folder:
             folder = folder.rsplit("/", 1)[0]
-            if folder in self.direct:
+            # The row `ingot/` is for the files that lie in it, not for rooms without a row.
+            if folder in self.direct and (folder != "ingot" or str(path).count("/") == 1):
                 return folder
         return None
 

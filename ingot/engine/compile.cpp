@@ -24,8 +24,7 @@ Executable compile(const Graph& graph, VariableStore& store, const CompileOption
   check_environment();
   PassContext context(*store.backend());
   context.fixed_layouts = store.fixed_layouts();
-  std::unique_ptr<Graph> lowered =
-      run_passes(graph, pass_list(), options.disabled_passes, context);
+  std::unique_ptr<Graph> lowered = run_passes(graph, pass_list(), options.disabled_passes, context);
   std::vector<VariableRequest> requests;
   for (const Node* node : lowered->nodes_of(variable_op())) {
     requests.push_back({node->name(), node->output_type(), node->outputs()[0].layout,
