@@ -57,10 +57,12 @@ TEST(RecordCases, EveryCaseOfEveryKernelMatchesTheReference) {
     if (!has_ours(one, *op) || op->cases == nullptr) continue;
     ++ops;
     for (const OpCase& item : op->cases()) {
-      EXPECT_GT(check_case(*op, item, one, two), 0) << op->name << "/" << item.name;
+      // A composite that is refused is lowered to primitive ops.
+      const int taken = check_case(*op, item, one, two);
+      EXPECT_TRUE(taken > 0 || op->traits.composite) << op->name << "/" << item.name;
     }
   }
-  EXPECT_GT(ops, 40);
+  EXPECT_GT(ops, 55);
 }
 
 TEST(RecordCases, ElementwiseAndReductionsInEveryFloatDtype) {

@@ -15,4 +15,7 @@ inline const CpuBackend& as_cpu(const Backend& backend) noexcept {
   return static_cast<const CpuBackend&>(backend);
 }
 
+/// For kernels that read and write plain memory alone.
+Support require_plain(const Node& node, const Backend& backend);
+
 }  // namespace ingot

@@ -1,9 +1,20 @@
 #include "ingot/backends/cpu/cpu_layouts.h"
 
+#include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/backends/cpu/fusion_rules.h"
 #include "ingot/ops/op_list.h"
 
 namespace ingot {
+
+Support require_plain(const Node& node, const Backend&) {
+  for (const Value& input : node.inputs()) {
+    if (!input.layout().is_plain()) return Support::no("its operands must be plain");
+  }
+  for (const Node::Output& output : node.outputs()) {
+    if (!output.layout.is_plain()) return Support::no("its results must be plain");
+  }
+  return Support::yes();
+}
 
 bool is_layout_agnostic(const Node& node) {
   return is_fused_node(node) || &node.op() == &optimizer_update_op();
