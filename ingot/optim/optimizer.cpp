@@ -37,8 +37,12 @@ struct Update {
 Update make_update(Graph& graph, const SGD& sgd, Value learning_rate, Value step) {
   require(sgd.momentum >= 0, "SGD: momentum must not be negative", sgd.momentum);
   require(sgd.weight_decay >= 0, "SGD: weight_decay must not be negative", sgd.weight_decay);
-  require(!sgd.nesterov || (sgd.momentum > 0 && sgd.dampening == 0),
-          "SGD: nesterov needs momentum and no dampening, momentum must be positive", sgd.momentum);
+  if (sgd.nesterov && (sgd.momentum == 0 || sgd.dampening != 0)) {
+    throw user_error(ErrorCode::invalid_argument,
+                     fmt::format("SGD: nesterov needs a positive momentum and no dampening, got "
+                                 "momentum {} and dampening {}",
+                                 sgd.momentum, sgd.dampening));
+  }
   Update update;
   update.scalars = {learning_rate};
   update.names = {"lr", "p", "g"};
