@@ -140,6 +140,11 @@ TEST(Fused, EveryAxisReduced) {
         if (!backend(1).accepts(*y.node(), layout)) continue;
         check(*y.node());
       }
+      Graph graph;
+      const Value x = graph.placeholder("x", {DType::f32, shape});
+      set_layout(*x.node(), layout);
+      const Node& moments = *ops::moments(x, reduced).mean.node();
+      if (backend(1).accepts(moments, layout)) check(moments);
     }
   });
 }

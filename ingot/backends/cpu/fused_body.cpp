@@ -42,7 +42,10 @@ class Analysis {
         bind_operand(node.input(i), static_cast<int>(i), node.input(i));
       }
       add(node);
-      finish(const_cast<Node&>(node).output(0), node.outputs()[0].layout, 0);
+      for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
+        finish(const_cast<Node&>(node).output(i),
+               node.outputs()[static_cast<std::size_t>(i)].layout, i);
+      }
     } else {
       for (const auto& inner : node.body()->nodes()) {
         if (&inner->op() == &argument_op()) {
@@ -65,7 +68,7 @@ class Analysis {
  private:
   struct Root {
     const Node* node;
-    int result = -1;
+    std::array<int, 2> results{-1, -1};
   };
 
   void refuse(std::string why) {
@@ -166,7 +169,7 @@ class Analysis {
     }
     if (const Support support = fusable(node); !support) return refuse(support.reason);
     if (is_fused_reduction(node)) {
-      roots_.push_back({&node});
+      roots_.push_back({&node, {-1, -1}});
       return;
     }
     const TensorType& type = node.output_type();
@@ -195,7 +198,7 @@ class Analysis {
                                    [&](const Root& r) { return r.node == value.node(); });
     const FusedTensor target{FusedTensor::Kind::result, result};
     if (root != roots_.end()) {
-      root->result = result;
+      root->results[static_cast<std::size_t>(value.index())] = result;
       if (!layout.is_plain()) refuse("a reduction's result must be plain");
       return;
     }
@@ -218,7 +221,7 @@ class Analysis {
 
   void add_reductions() {
     for (const Root& root : roots_) {
-      if (root.result < 0) continue;
+      if (root.results[0] < 0 && root.results[1] < 0) continue;
       const Value input = root.node->input(0);
       const Symbol* from = symbol(input);
       if (from == nullptr) return;
@@ -233,9 +236,9 @@ class Analysis {
       }
       reduced_stage_ = stage;
       body_.reduced_axes = axes;
-      FusedReduction reduction{.target = {FusedTensor::Kind::result, root.result},
-                               .dtype = root.node->output_type().dtype};
+      FusedReduction reduction{.results = root.results, .dtype = root.node->output_type().dtype};
       if (&root.node->op() == &reduce_max_op()) reduction.kind = ReductionKind::max;
+      if (&root.node->op() == &moments_op()) reduction.kind = ReductionKind::moments;
       if (is_mean(*root.node)) {
         reduction.scale = 1.0 / static_cast<double>(reduction_length(*root.node));
       }
@@ -318,7 +321,8 @@ class Analysis {
 }  // namespace
 
 bool is_fused_reduction(const Node& node) noexcept {
-  return &node.op() == &sum_op() || &node.op() == &reduce_max_op() || is_mean(node);
+  return &node.op() == &sum_op() || &node.op() == &reduce_max_op() || &node.op() == &moments_op() ||
+         is_mean(node);
 }
 
 Support fusable(const Node& node) {

@@ -1,6 +1,7 @@
 // What a Node or fused Region computes, in terms of scalar programs over whole shapes.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "ingot/backends/cpu/map_program.h"
@@ -26,14 +27,15 @@ struct MapStage {
   std::vector<DType> output_types;
 };
 
-enum class ReductionKind : std::uint8_t { sum, max };
+enum class ReductionKind : std::uint8_t { sum, max, moments };
 
 /// A reduction of one program output of the last stage.
 struct FusedReduction {
   ReductionKind kind = ReductionKind::sum;
   double scale = 1.0;  ///< of the sum: 1/n makes a mean
   int program_output = 0;
-  FusedTensor target;
+  /// Results of the Node; moments have two, the mean and the variance. -1: not needed.
+  std::array<int, 2> results{-1, -1};
   DType dtype = DType::f32;
 };
 

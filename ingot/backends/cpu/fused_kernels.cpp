@@ -107,8 +107,7 @@ class FusedKernel final : public Kernel {
   [[nodiscard]] std::int64_t reduce_tile(std::int64_t begin, std::int64_t end) const noexcept;
   [[nodiscard]] Accumulator* accumulators(const KernelContext& context,
                                           std::int64_t item) const noexcept {
-    return reinterpret_cast<Accumulator*>(context.scratch + accumulators_) +
-           item * plan_->columns() * static_cast<std::int64_t>(reducers_.size());
+    return reinterpret_cast<Accumulator*>(context.scratch + accumulators_) + item * acc_size_;
   }
 
   ThreadPool& pool_;
@@ -120,6 +119,8 @@ class FusedKernel final : public Kernel {
   std::optional<ReducePlan> plan_;
   std::vector<Reducer> reducers_;
   std::vector<FusedReduction> reductions_;
+  std::vector<std::int64_t> acc_offsets_;  // of each reducer, in an item's accumulators
+  std::int64_t acc_size_ = 0;
   std::int64_t column_quantum_ = 1;  // whole rows in whole vectors
   std::int64_t row_bundle_ = 1;      // short rows that share a tile
   std::int64_t frame_bytes_ = 0;
@@ -171,13 +172,14 @@ FusedKernel::FusedKernel(const KernelProblem& problem, const CpuBackend& backend
   plan_.emplace(last.result.type.shape, last.result.layout, body.reduced_axes);
   for (const FusedReduction& reduction : reductions_) {
     reducers_.emplace_back(reduction, lane_of(last.output_types[at(reduction.program_output)]));
+    acc_offsets_.push_back(acc_size_);
+    acc_size_ += reducers_.back().width() * plan_->columns();
   }
   column_quantum_ = std::lcm(std::max<std::int64_t>(plan_->columns(), 1), kTileQuantum);
   row_bundle_ = std::max<std::int64_t>(
       1, kRowBundleElements / std::max<std::int64_t>(plan_->block_size(), 1));
   const std::int64_t sets = plan_->parts() == 1 ? pool_.size() : plan_->groups() * plan_->parts();
-  accumulators_ = reserve(sets * plan_->columns() * std::ssize(reducers_) *
-                          static_cast<std::int64_t>(sizeof(Accumulator)));
+  accumulators_ = reserve(sets * acc_size_ * static_cast<std::int64_t>(sizeof(Accumulator)));
 }
 
 bool FusedKernel::in_place(int input, int output) const noexcept {
@@ -287,7 +289,7 @@ void FusedKernel::run_reduction(const KernelContext& context) const noexcept {
     for (std::int64_t part = 1; part < parts; ++part) {
       const Accumulator* other = accumulators(context, group * parts + part);
       for (std::size_t r = 0; r < reducers_.size(); ++r) {
-        const std::int64_t skip = static_cast<std::int64_t>(r) * columns;
+        const std::int64_t skip = acc_offsets_[r];
         reducers_[r].merge(total + skip, other + skip, columns);
       }
     }
@@ -304,7 +306,7 @@ void FusedKernel::reduce_items(MapProgram::Frame& frame, const KernelContext& co
   for (std::int64_t item = first; item < last; ++item) {
     Accumulator* acc = accumulators(context, parts == 1 ? worker : item);
     for (std::size_t r = 0; r < reducers_.size(); ++r) {
-      reducers_[r].reset(acc + static_cast<std::int64_t>(r) * plan_->columns(), plan_->columns());
+      reducers_[r].reset(acc + acc_offsets_[r], plan_->columns());
     }
     plan_->for_each_range(item / parts, item % parts, [&](std::int64_t begin, std::int64_t end) {
       reduce_range(frame, begin, end, acc);
@@ -327,7 +329,7 @@ void FusedKernel::reduce_range(MapProgram::Frame& frame, std::int64_t begin, std
     const std::int64_t n = reduce_tile(begin, end);
     program.evaluate(frame, begin, n);
     for (std::size_t r = 0; r < reducers_.size(); ++r) {
-      reducers_[r].add(acc + static_cast<std::int64_t>(r) * columns, columns,
+      reducers_[r].add(acc + acc_offsets_[r], columns,
                        program.output(frame, reductions_[r].program_output), 0, n,
                        (begin - start) % columns);
     }
@@ -342,7 +344,7 @@ void FusedKernel::reduce_rows(MapProgram::Frame& frame, const KernelContext& con
   const MapProgram& program = stages_.back().program;
   const std::int64_t length = plan_->block_size();
   const auto reset = [&] {
-    for (std::size_t r = 0; r < reducers_.size(); ++r) reducers_[r].reset(acc + r, 1);
+    for (std::size_t r = 0; r < reducers_.size(); ++r) reducers_[r].reset(acc + acc_offsets_[r], 1);
   };
   reset();
   if (length == 0) {
@@ -361,8 +363,8 @@ void FusedKernel::reduce_rows(MapProgram::Frame& frame, const KernelContext& con
       for (std::int64_t i = 0; i < n;) {
         const std::int64_t segment = std::min(n - i, length - in_row);
         for (std::size_t r = 0; r < reducers_.size(); ++r) {
-          reducers_[r].add(acc + r, 1, program.output(frame, reductions_[r].program_output), i,
-                           segment, 0);
+          reducers_[r].add(acc + acc_offsets_[r], 1,
+                           program.output(frame, reductions_[r].program_output), i, segment, 0);
         }
         i += segment;
         in_row += segment;
@@ -379,8 +381,12 @@ void FusedKernel::reduce_rows(MapProgram::Frame& frame, const KernelContext& con
 void FusedKernel::write(const KernelContext& context, std::int64_t group,
                         const Accumulator* acc) const noexcept {
   for (std::size_t r = 0; r < reducers_.size(); ++r) {
-    reducers_[r].write(context.slots[outputs_[at(reductions_[r].target.index)]],
-                       acc + static_cast<std::int64_t>(r) * plan_->columns(), *plan_, group);
+    std::array<std::byte*, 2> results{};
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const int result = reductions_[r].results[i];
+      if (result >= 0) results[i] = context.slots[outputs_[at(result)]];
+    }
+    reducers_[r].write(results, acc + acc_offsets_[r], *plan_, group);
   }
 }
 
@@ -399,7 +405,7 @@ void register_fused_kernels(KernelTable& table) {
     if (op->traits.elementwise) table.register_kernel(op->name, candidate);
   }
   for (const OpDef* op :
-       {&cast_op(), &broadcast_to_op(), &sum_op(), &mean_op(), &reduce_max_op()}) {
+       {&cast_op(), &broadcast_to_op(), &sum_op(), &mean_op(), &moments_op(), &reduce_max_op()}) {
     table.register_kernel(op->name, candidate);
   }
 }

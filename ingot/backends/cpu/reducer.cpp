@@ -1,6 +1,7 @@
 #include "ingot/backends/cpu/reducer.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "ingot/backends/cpu/reduce_simd.h"
@@ -10,6 +11,55 @@ namespace ingot {
 namespace {
 
 double larger(double best, double x) noexcept { return best != best || best > x ? best : x; }
+
+/// Count, mean and sum of squares about it of one column, by the pairwise formula of Chan, Golub
+/// and LeVeque 1979.
+void add_moments(Accumulator* acc, std::int64_t columns, std::int64_t c, double count, double mean,
+                 double squares) noexcept {
+  double& n = acc[c].real;
+  double& m = acc[columns + c].real;
+  double& s = acc[2 * columns + c].real;
+  const double total = n + count;
+  if (total == 0) return;
+  const double delta = mean - m;
+  s += squares + delta * delta * (n * count / total);
+  m += delta * (count / total);
+  n = total;
+}
+
+/// Rows of a tile, whose columns fit one.
+void add_moment_rows(Accumulator* acc, std::int64_t columns, const float* x,
+                     std::int64_t rows) noexcept {
+  constexpr std::int64_t kBlock = 64;  // columns at a time
+  const auto n = static_cast<double>(rows);
+  if (columns == 1) {
+    const double mean = sum_f32(x, rows) / n;
+    const auto shift = static_cast<float>(mean);
+    const double off = mean - static_cast<double>(shift);
+    return add_moments(acc, 1, 0, n, mean, square_sum_f32(x, shift, rows) - n * off * off);
+  }
+  if (columns > kBlock) {
+    // Wide rows: few of them fit a tile, each adds one element to every column.
+    for (std::int64_t i = 0; i < rows * columns; ++i) {
+      add_moments(acc, columns, i % columns, 1.0, static_cast<double>(x[i]), 0.0);
+    }
+    return;
+  }
+  std::array<double, kBlock> sums{};
+  std::array<double, kBlock> squares{};
+  std::array<float, kBlock> shift{};
+  column_sum_f32(sums.data(), x, rows, columns);
+  for (std::int64_t c = 0; c < columns; ++c) {
+    shift[static_cast<std::size_t>(c)] = static_cast<float>(sums[static_cast<std::size_t>(c)] / n);
+  }
+  column_square_sum_f32(squares.data(), shift.data(), x, rows, columns);
+  for (std::int64_t c = 0; c < columns; ++c) {
+    const auto k = static_cast<std::size_t>(c);
+    const double mean = sums[k] / n;
+    const double off = mean - static_cast<double>(shift[k]);
+    add_moments(acc, columns, c, n, mean, squares[k] - n * off * off);
+  }
+}
 
 /// The generic way: element by element, wrapping round the columns.
 template <class T, class Combine>
@@ -26,6 +76,10 @@ void add_each(const TileArg& tile, std::int64_t offset, std::int64_t n, std::int
 
 void Reducer::reset(Accumulator* acc, std::int64_t columns) const noexcept {
   Accumulator start{};
+  if (kind_ == ReductionKind::moments) {
+    std::fill_n(acc, width() * columns, start);
+    return;
+  }
   if (lane_ == Lane::i64) {
     start.integer = kind_ == ReductionKind::sum ? 0 : std::numeric_limits<std::int64_t>::min();
   } else {
@@ -36,6 +90,17 @@ void Reducer::reset(Accumulator* acc, std::int64_t columns) const noexcept {
 
 void Reducer::add(Accumulator* acc, std::int64_t columns, const TileArg& tile, std::int64_t offset,
                   std::int64_t n, std::int64_t column) const noexcept {
+  if (kind_ == ReductionKind::moments) {
+    const auto one = [&](std::int64_t c, auto x) {
+      add_moments(acc, columns, c, 1.0, static_cast<double>(x), 0.0);
+    };
+    if (lane_ == Lane::f64) return add_each<double>(tile, offset, n, column, columns, one);
+    if (tile.splat || column != 0 || n % columns != 0) {
+      return add_each<float>(tile, offset, n, column, columns, one);
+    }
+    return add_moment_rows(acc, columns, static_cast<const float*>(tile.data) + offset,
+                           n / columns);
+  }
   const bool sums = kind_ == ReductionKind::sum;
   if (lane_ == Lane::i64) {
     return add_each<std::int64_t>(tile, offset, n, column, columns, [&](auto c, std::int64_t x) {
@@ -68,6 +133,13 @@ void Reducer::add(Accumulator* acc, std::int64_t columns, const TileArg& tile, s
 
 void Reducer::merge(Accumulator* acc, const Accumulator* other,
                     std::int64_t columns) const noexcept {
+  if (kind_ == ReductionKind::moments) {
+    for (std::int64_t c = 0; c < columns; ++c) {
+      add_moments(acc, columns, c, other[c].real, other[columns + c].real,
+                  other[2 * columns + c].real);
+    }
+    return;
+  }
   const bool sums = kind_ == ReductionKind::sum;
   for (std::int64_t c = 0; c < columns; ++c) {
     if (lane_ == Lane::i64) {
@@ -79,8 +151,17 @@ void Reducer::merge(Accumulator* acc, const Accumulator* other,
   }
 }
 
-void Reducer::write(std::byte* result, const Accumulator* acc, const ReducePlan& plan,
-                    std::int64_t group) const noexcept {
+void Reducer::write(std::array<std::byte*, 2> results, const Accumulator* acc,
+                    const ReducePlan& plan, std::int64_t group) const noexcept {
+  if (kind_ != ReductionKind::moments) return write_one(results[0], acc, scale_, plan, group);
+  const std::int64_t columns = plan.columns();
+  if (results[0] != nullptr) write_one(results[0], acc + columns, 1.0, plan, group);
+  const double count = acc[0].real;
+  if (results[1] != nullptr) write_one(results[1], acc + 2 * columns, 1.0 / count, plan, group);
+}
+
+void Reducer::write_one(std::byte* result, const Accumulator* acc, double scale,
+                        const ReducePlan& plan, std::int64_t group) const noexcept {
   const HostView view{{dtype_, Shape{}}, result};
   for (std::int64_t c = 0; c < plan.columns(); ++c) {
     const std::int64_t index = plan.result_index(group, c);
@@ -90,9 +171,9 @@ void Reducer::write(std::byte* result, const Accumulator* acc, const ReducePlan&
       dtype_ == DType::i64 ? view.set_int(index, acc[c].integer)
                            : view.set(index, static_cast<double>(acc[c].integer));
     } else if (dtype_ == DType::f32) {
-      reinterpret_cast<float*>(result)[index] = static_cast<float>(acc[c].real * scale_);
+      reinterpret_cast<float*>(result)[index] = static_cast<float>(acc[c].real * scale);
     } else {
-      view.set(index, acc[c].real * scale_);
+      view.set(index, acc[c].real * scale);
     }
   }
 }

@@ -1,6 +1,7 @@
 // Accumulates the tiles of a reduction's operand and writes its result.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "ingot/backends/cpu/fused_body.h"
@@ -19,17 +20,25 @@ class Reducer {
   Reducer(const FusedReduction& reduction, Lane lane) noexcept
       : kind_(reduction.kind), scale_(reduction.scale), dtype_(reduction.dtype), lane_(lane) {}
 
+  /// Accumulators of one column: moments keep a count, a mean and a sum of squares about it. Those
+  /// of all columns lie side by side.
+  [[nodiscard]] std::int64_t width() const noexcept {
+    return kind_ == ReductionKind::moments ? 3 : 1;
+  }
   void reset(Accumulator* acc, std::int64_t columns) const noexcept;
   /// Adds `n` elements of a tile, the first of which belongs to `column`.
   void add(Accumulator* acc, std::int64_t columns, const TileArg& tile, std::int64_t offset,
            std::int64_t n, std::int64_t column) const noexcept;
   /// acc += other, per column.
   void merge(Accumulator* acc, const Accumulator* other, std::int64_t columns) const noexcept;
-  /// Writes a group's results.
-  void write(std::byte* result, const Accumulator* acc, const ReducePlan& plan,
+  /// Writes a group's results; a null one is not needed.
+  void write(std::array<std::byte*, 2> results, const Accumulator* acc, const ReducePlan& plan,
              std::int64_t group) const noexcept;
 
  private:
+  void write_one(std::byte* result, const Accumulator* acc, double scale, const ReducePlan& plan,
+                 std::int64_t group) const noexcept;
+
   ReductionKind kind_;
   double scale_;
   DType dtype_;
