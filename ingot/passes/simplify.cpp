@@ -20,6 +20,7 @@ namespace {
 // Folding runs the slow reference kernels and stores its results, so both are bounded.
 constexpr double kMaxFoldFlops = 1e6;
 constexpr std::int64_t kMaxFoldBytes = 1 << 16;
+constexpr std::int64_t kMaxFoldBroadcastBytes = 1 << 12;
 // Rules may meet each other's results; none of them grows a Node, so a few rounds reach the end.
 constexpr int kMaxRounds = 8;
 
@@ -128,9 +129,8 @@ class Simplifier {
   /// The outputs as constants when all operands are constant and the budget allows it.
   std::vector<Value> fold(const Node& node) {
     const OpDef& op = node.op();
-    // A broadcast is cheaper left implicit.
     if (node.inputs().empty() || op.traits.random || op.traits.source || op.traits.side_effect ||
-        &op == &broadcast_to_op() || !std::ranges::all_of(node.inputs(), is_constant)) {
+        !std::ranges::all_of(node.inputs(), is_constant)) {
       return {};
     }
     std::int64_t bytes = 0;
@@ -138,6 +138,8 @@ class Simplifier {
     const bool empty =
         std::ranges::all_of(node.inputs(), [](const Value& v) { return v.type().numel() == 0; });
     const double flops = op.cost != nullptr ? op.cost(node).flops : 0.0;
+    // A large broadcast is cheaper left implicit.
+    if (&op == &broadcast_to_op() && bytes > kMaxFoldBroadcastBytes) return {};
     if (!empty && (bytes > kMaxFoldBytes || flops > kMaxFoldFlops)) return {};
     if (op.reference == nullptr && op.body == nullptr) return {};
     std::vector<HostView> operands;

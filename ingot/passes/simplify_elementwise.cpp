@@ -1,7 +1,9 @@
 // Identities of elementwise ops and casts.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "ingot/ir/body.h"
 #include "ingot/ir/core_ops.h"
@@ -130,14 +132,29 @@ Result cast_of_cast(Node& node) {
   return node.graph().add(node.op(), {x}, attr_list(node), {}, {})->output();
 }
 
+/// A constant of one value as a scalar.
+Result as_scalar(Value value) {
+  if (&value.node()->op() != &constant_op() || value.type().numel() < 2) return std::nullopt;
+  if (!splat_of(value)) return std::nullopt;
+  HostTensor scalar({value.dtype(), Shape{}});
+  const auto bytes = value.node()->attr<TensorAttr>("value").tensor->bytes();
+  std::copy_n(bytes.begin(), scalar.bytes().size(), scalar.bytes().begin());
+  return value.graph().constant(std::move(scalar), {});
+}
+
 /// Elementwise ops broadcast by themselves, so operands need not be broadcast first; what comes out
 /// smaller is broadcast afterwards.
 Result sink_broadcasts(Node& node) {
   std::vector<Value> inputs(node.inputs().begin(), node.inputs().end());
   bool changed = false;
   for (Value& input : inputs) {
-    if (&input.node()->op() != &broadcast_to_op()) continue;
-    input = input.node()->input(0);
+    if (&input.node()->op() == &broadcast_to_op()) {
+      input = input.node()->input(0);
+    } else if (const auto scalar = as_scalar(input)) {
+      input = *scalar;
+    } else {
+      continue;
+    }
     changed = true;
   }
   if (!changed) return std::nullopt;

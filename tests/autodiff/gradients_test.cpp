@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
-#include <map>
 #include <string>
 
-#include "ingot/ir/core_ops.h"
+#include "ingot/ir/evaluate.h"
+#include "ingot/ir/op_def.h"
 #include "ingot/ops/operators.h"
 #include "ingot/ops/ops.h"
 #include "tests/support/expect_error.h"
@@ -19,33 +20,15 @@ using testing_support::expect_user_error;
 
 constexpr TensorType f64(Shape shape) { return {DType::f64, shape}; }
 
-using Feeds = std::map<std::string, HostTensor>;
-
-/// Runs every Node's reference kernel in order.
-HostTensor evaluate_value(const Graph& graph, Value value, const Feeds& feeds) {
-  std::map<std::pair<const Node*, int>, HostTensor> results;
-  for (const auto& node : graph.nodes()) {
-    std::vector<HostView> inputs;
-    std::vector<HostView> outputs;
-    for (const Value& input : node->inputs()) {
-      inputs.push_back(results.at({input.node(), input.index()}).view());
-    }
-    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
-      HostTensor& out = results[{node.get(), static_cast<int>(i)}];
-      out = HostTensor(node->output_type(i));
-      outputs.push_back(out.view());
-    }
-    StepError error;
-    if (&node->op() == &constant_op()) {
-      results[{node.get(), 0}] = *node->attr<TensorAttr>("value").tensor;
-    } else if (&node->op() == &placeholder_op()) {
-      results[{node.get(), 0}] = feeds.at(node->name());
-    } else {
-      node->op().reference({*node, inputs, outputs, &error});
-    }
-    if (node.get() == value.node()) break;
-  }
-  return results.at({value.node(), value.index()});
+/// One Value of the Graph, also when it is not fetched.
+HostTensor evaluate_value(const Graph& graph, Value value, const HostTensors& feeds) {
+  HostTensor result(value.type());
+  evaluate(graph, feeds, {}, [&](const Node& node, std::span<const HostView> outputs) {
+    if (&node != value.node()) return;
+    const HostView& output = outputs[static_cast<std::size_t>(value.index())];
+    std::copy_n(output.data, output.type.bytes(), result.bytes().data());
+  });
+  return result;
 }
 
 HostTensor wave(const TensorType& type, double phase) {
@@ -63,7 +46,7 @@ void expect_gradients(const std::vector<TensorType>& types,
                       const std::function<Value(std::span<const Value>)>& build) {
   Graph graph;
   std::vector<Value> inputs;
-  Feeds feeds;
+  HostTensors feeds;
   for (std::size_t i = 0; i < types.size(); ++i) {
     const std::string name = operand_name(i);
     inputs.push_back(graph.placeholder(name, types[i]));
@@ -111,6 +94,20 @@ TEST(Gradients, OfReductionsAndBroadcastsAgreeWithFiniteDifferences) {
   });
 }
 
+TEST(Gradients, OfAConvolutionalNetAgreeWithFiniteDifferences) {
+  expect_gradients({f64({2, 2, 4, 4}), f64({3, 2, 3, 3}), f64({3}), f64({3}), f64({12, 4})},
+                   [](std::span<const Value> x) {
+                     Graph& graph = x[0].graph();
+                     const Value y = ops::conv2d(x[0], x[1], {.padding = {1, 1, 1, 1}});
+                     const Value normal = ops::batch_norm(y, x[2], x[3]).y;
+                     const Value pooled = ops::avg_pool2d(ops::tanh(normal) + y);
+                     const Value logits = ops::matmul(ops::reshape(pooled, {2, 12}), x[4]);
+                     const Value labels =
+                         graph.constant(HostTensor({DType::i32, {2}}, std::vector<double>{3, 1}));
+                     return ops::mean(ops::cross_entropy(logits, labels, 0.1), {});
+                   });
+}
+
 TEST(Gradients, OfTheSecondOrderAgreeWithFiniteDifferences) {
   expect_gradients({f64({3})}, [](std::span<const Value> x) {
     const Value y = ops::sum(ops::exp(x[0]) * x[0], {});
@@ -126,7 +123,7 @@ TEST(Gradients, OfAnIntermediateValueIncludeAllItsUses) {
   const Value loss = ops::sum(y * y + x, {});
   const std::vector<Value> wrt{y, x};
   const std::vector<Value> grads = gradients(loss, wrt);
-  const Feeds feeds{{"x", HostTensor(f64({2}), std::vector{1.0, 2.0})}};
+  const HostTensors feeds{{"x", HostTensor(f64({2}), std::vector{1.0, 2.0})}};
   EXPECT_EQ(evaluate_value(graph, grads[0], feeds).to_doubles(), (std::vector{6.0, 12.0}));
   EXPECT_EQ(evaluate_value(graph, grads[1], feeds).to_doubles(), (std::vector{19.0, 37.0}));
 }

@@ -154,6 +154,19 @@ TEST(Simplify, MakesBroadcastsImplicitAndSinksThem) {
   expect_equivalent(graph, *after);
 }
 
+TEST(Simplify, MakesConstantsOfOneValueScalars) {
+  const FakeTarget target;
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {4, 5}});
+  graph.fetch("y", ops::maximum(x, graph.full({DType::f32, {4, 5}}, 0.25)));
+  graph.fetch("ones", ops::broadcast_to(graph.scalar(1), {32}));
+  PassContext context(target);
+  const auto after = simplified(graph, context);
+  EXPECT_EQ(after->fetches()[0].value.node()->input_type(1).shape, Shape{});
+  EXPECT_EQ(count_ops(*after, "broadcast_to"), 0);
+  expect_equivalent(graph, *after);
+}
+
 TEST(Simplify, FoldsValuesWithoutElements) {
   const FakeTarget target;
   Graph graph;

@@ -13,6 +13,13 @@ namespace {
 
 using testing_support::FakeTarget;
 
+// The rule holds for the build that users get; elsewhere the test still finds what is quadratic.
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr double kMaxSeconds = 3.0;
+#else
+constexpr double kMaxSeconds = 60.0;
+#endif
+
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 /// Residual blocks of products and activations, with a scalar that every block reads.
@@ -29,7 +36,7 @@ std::unique_ptr<Graph> deep_net(int nodes) {
   return graph;
 }
 
-TEST(Scale, FiftyThousandNodesTakeLessThanThreeSeconds) {
+TEST(Scale, FiftyThousandNodesTakeSeconds) {
   const FakeTarget target;
   const auto deep = deep_net(50000);
   const auto random = testing_support::random_graph(7, 40000);
@@ -39,7 +46,7 @@ TEST(Scale, FiftyThousandNodesTakeLessThanThreeSeconds) {
     run_passes(*graph, pass_list(), {}, context);
     const double seconds = processor_seconds() - start;
     std::cout << graph->size() << " nodes: " << seconds << " s\n";
-    EXPECT_LT(seconds, 3.0);
+    EXPECT_LT(seconds, kMaxSeconds);
   }
 }
 
