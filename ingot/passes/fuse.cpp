@@ -9,7 +9,8 @@
 // 3. What elementwise Nodes are left form units of one shape. A Value that is also needed outside
 //    becomes a further result.
 //
-// 4. A Value that several units need, but nobody in memory, is computed by each of them when that
+// 4. A reduction of a Value that a unit of elementwise Nodes stores joins that unit.
+// 5. A Value that several units need, but nobody in memory, is computed by each of them when that
 // is
 //    cheap: the backward pass starts from what is stored anyway.
 //
@@ -84,6 +85,9 @@ class Fuser {
     }
     for (int id = 0; id < size; ++id) {
       if (is_free(id)) grow_pointwise(id);
+    }
+    for (int id = 0; id < size; ++id) {
+      if (units_.node(id).op().traits.reduction && !units_.is_dead(id)) join_maker(id);
     }
     for (int id = 0; id < size; ++id) {
       if (is_pointwise(units_.node(id)) && !units_.is_dead(id)) recompute(id);
@@ -311,6 +315,26 @@ class Fuser {
                return units_.is_user(other, leaf);
              });
     });
+  }
+
+  /// A reduction of what another unit stores runs with it, while the Value is at hand.
+  void join_maker(int id) {
+    const int own = units_.unit_of(id);
+    const Shape& shape = units_.node(id).input_type(0).shape;
+    std::set<int> makers;
+    for (const Value& input : units_.inputs(id)) {
+      const int from = input.node()->id();
+      if (input.shape() == shape && is_pointwise(units_.node(from))) {
+        makers.insert(units_.unit_of(from));
+      }
+    }
+    for (const int u : makers) {
+      if (u == own) continue;
+      std::vector<int> region;
+      std::ranges::set_union(units_.all_of(u), units_.all_of(own), std::back_inserter(region));
+      if (region.size() > kMaxMembers || !is_accepted(region, id)) continue;
+      if (units_.merge(u, own)) return;
+    }
   }
 
   /// Whether a Node may compute an operand itself.

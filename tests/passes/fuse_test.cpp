@@ -142,15 +142,19 @@ TEST(Fuse, ReductionComputesItsChain) {
   EXPECT_EQ(regions(*fused(net.graph)), (Texts{"exp mul sum"}));
 }
 
-TEST(Fuse, ReductionReadsWhatIsStoredAnyway) {
+TEST(Fuse, ReductionOfWhatIsStoredRunsWithItsMaker) {
   Net net;
   const Value x = net.input("x", {8, 8});
   const Value y = ops::tanh(ops::exp(x));
   net.graph.fetch("product", ops::matmul(y, y));
   net.graph.fetch("total", ops::sum(y, {0}));
   const auto after = fused(net.graph);
-  EXPECT_EQ(regions(*after), (Texts{"exp tanh"}));
-  EXPECT_EQ(count_ops(*after, "sum"), 1);
+  EXPECT_EQ(regions(*after), (Texts{"exp tanh sum"}));
+  FakeTarget target;
+  target.refused = {"sum"};
+  const auto apart = fused(net.graph, target);
+  EXPECT_EQ(regions(*apart), (Texts{"exp tanh"}));
+  EXPECT_EQ(count_ops(*apart, "sum"), 1);
 }
 
 TEST(Fuse, ReductionsOverTheSameMergeAndChainsAreComputedAgain) {

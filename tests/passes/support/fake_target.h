@@ -60,6 +60,7 @@ class FakeTarget final : public Target {
       return Support::no("not a fusable op");
     }
     const bool heavy = first.starts_with("conv2d") || first == "matmul" || first == "batch_norm";
+    if (heavy && consumer.op().traits.reduction) return Support::no("no reduction after it");
     const auto light = [](const Node* n) {
       return n->op().traits.elementwise || n->op().traits.reduction;
     };
