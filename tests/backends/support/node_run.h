@@ -5,10 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "ingot/backends/cpu/cpu_backend.h"
-#include "ingot/base/host_view.h"
-#include "ingot/ir/graph.h"
 #include "ingot/ir/op_def.h"
+#include "tests/backends/support/node_harness.h"
 
 namespace ingot {
 
@@ -23,11 +21,6 @@ struct NodeRun {
 /// nothing was written behind the outputs or the scratch.
 NodeRun run_node(const Node& node, const std::vector<HostTensor>& inputs, const CpuBackend& backend,
                  std::string_view candidate = {});
-
-/// Uniform in [-1, 1), from Philox.
-HostTensor random_tensor(const TensorType& type, std::uint64_t seed);
-/// One for each operand of the Node.
-std::vector<HostTensor> random_operands(const Node& node, std::uint64_t seed = 1);
 
 /// Values of a record's test case: floats uniform in [low, high), integers in [low, high].
 HostTensor case_tensor(const CaseInput& input, std::uint64_t seed);
