@@ -1,11 +1,13 @@
 // Speed of every convolution kernel on the shapes of the benchmark's nets, on one core.
 //
-//   conv_bench [part of a shape's name]
+//   conv_bench [part of a shape's name [avx2]]
 //
 // Prints GFLOP/s and the share of the measured multiply-add ceiling for the forward pass and both
 // gradients, by each candidate that takes them, in the layouts that the backend wishes for and in
-// plain ones. Times are the best of several repeats in processor time.
+// plain ones. Times are the best of several repeats in processor time. With "avx2" our own kernels
+// use no AVX-512 (set ONEDNN_MAX_CPU_ISA=AVX2 for oneDNN).
 #include <fmt/core.h>
+#include <hwy/targets.h>
 
 #include <algorithm>
 #include <string>
@@ -117,6 +119,7 @@ void run(const std::string& filter) {
 }  // namespace ingot
 
 int main(int argc, char** argv) {
+  if (argc > 2 && argv[2] == std::string("avx2")) hwy::DisableTargets(HWY_AVX3 | HWY_AVX3_DL);
   ingot::run(argc > 1 ? argv[1] : "");
   return 0;
 }
