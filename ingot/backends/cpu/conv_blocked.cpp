@@ -157,10 +157,10 @@ Support supports(const Node& node, const Backend&) {
     return block > 0 && channels / problem.groups % block == 0;
   };
   if (!fills(problem.ic) || !fills(problem.oc)) {
-    return Support::no(fmt::format(
-        "takes full blocks of channels, got input {}, weights {}, output {}",
-        values.x->layout.to_string(4), values.w->layout.to_string(4),
-        values.y->layout.to_string(4)));
+    return Support::no(
+        fmt::format("takes full blocks of channels, got input {}, weights {}, output {}",
+                    values.x->layout.to_string(4), values.w->layout.to_string(4),
+                    values.y->layout.to_string(4)));
   }
   if (blocked_tap(block) == nullptr) {
     return Support::no(fmt::format("vectors are shorter than {} lanes", block));
