@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "ingot/io/file.h"
 #include "ingot/io/safetensors.h"
@@ -88,6 +87,22 @@ TEST(Checkpoint, MixedFilesAreRefused) {
   EXPECT_TRUE(text.starts_with("checkpoint \"" + path +
                                "\": must be the file that state.json describes ({\"bytes\":"))
       << text;
+}
+
+TEST(Checkpoint, PythonReadsTheTensors) {
+  if (std::system("python3 -c 'import safetensors.numpy' 2>/dev/null") != 0) {
+    GTEST_SKIP() << "python3 with the packages safetensors and numpy is not there";
+  }
+  TempDir folder;
+  write_checkpoint(folder.path(), example(1));
+  const std::string script =
+      "import sys; from safetensors.numpy import load_file;"
+      "model = load_file(sys.argv[1] + \"/model.safetensors\");"
+      "assert sorted(model) == [\"fc.bias\", \"fc.weight\"], model;"
+      "assert model[\"fc.weight\"].tolist() == [1, 2, 3], model;"
+      "assert load_file(sys.argv[1] + \"/optimizer.safetensors\")[\"step\"] == 7";
+  const std::string command = "python3 -c '" + script + "' '" + folder.path().string() + "'";
+  EXPECT_EQ(std::system(command.c_str()), 0);
 }
 
 TEST(Checkpoint, Errors) {
