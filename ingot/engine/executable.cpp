@@ -129,7 +129,10 @@ void Executable::Impl::check_feeds(std::span<const Feed> given, int count) {
             feed.name, fmt::format("must be {}, got {}", type.to_string(), feed.type->to_string()));
       }
     }
-    if (feed.data == nullptr) {
+    // No bytes need no memory, but a fed address is never null.
+    static constexpr std::byte kNothing{};
+    const bool nothing = feed.data == nullptr && bytes == 0;
+    if (feed.data == nullptr && !nothing) {
       throw feed_error(feed.name,
                        fmt::format("{} needs memory, got a null pointer", type.to_string()));
     }
@@ -145,7 +148,7 @@ void Executable::Impl::check_feeds(std::span<const Feed> given, int count) {
                                    bytes * static_cast<std::size_t>(count), feed.bytes));
     }
     stride[index] = count > 1 && stacked ? static_cast<std::int64_t>(bytes) : 0;
-    fed[index] = static_cast<const std::byte*>(feed.data);
+    fed[index] = nothing ? &kNothing : static_cast<const std::byte*>(feed.data);
   }
   for (std::size_t i = 0; i < fed.size(); ++i) {
     if (fed[i] == nullptr) {

@@ -41,7 +41,7 @@ std::vector<OpCase> cases() {
 
 std::vector<BadCase> bad_cases() {
   const TensorType x{DType::f32, {2, 3, 8, 8}};
-  return {
+  std::vector<BadCase> bad{
       {"rank 3",
        {{DType::f32, {3, 8, 8}}},
        {{"kernel", {2, 2}}},
@@ -69,6 +69,15 @@ std::vector<BadCase> bad_cases() {
        "W5",
        "avg_pool2d \"op\": kernel must fit into the padded input, got kernel 2x9 on padded input "
        "8x8"}};
+  bad.push_back({"integers",
+                 {{DType::u8, {2, 3, 8, 8}}},
+                 {{"kernel", {2, 2}}},
+                 "C1",
+                 "avg_pool2d \"op\": operands must be floating point, got u8[2,3,8,8]"});
+  for (BadCase& item : window_bad_cases("avg_pool2d", {x}, {{"kernel", {2, 2}}}, false)) {
+    bad.push_back(std::move(item));
+  }
+  return bad;
 }
 
 }  // namespace
@@ -84,7 +93,7 @@ const OpDef& avg_pool2d_op() {
           {{"count_include_pad", AttrKind::boolean,
             "count is kH kW, else the number of elements in the window", AttrValue(true)}},
           false),
-      .constraints = pool2d_constraints("input must have rank 4 [N, C, H, W]"),
+      .constraints = pool2d_constraints("input must have rank 4 [N, C, H, W]", false, false),
       .infer = infer,
       .gradient = {gradient},
       .reference = reference,

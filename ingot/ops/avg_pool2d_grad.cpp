@@ -45,17 +45,39 @@ std::vector<OpCase> cases() {
 
 std::vector<BadCase> bad_cases() {
   const TensorType g{DType::f32, {2, 3, 4, 4}};
-  return {{"rank 3",
-           {g},
-           {{"input_shape", {3, 8, 8}}, {"kernel", {2, 2}}},
-           "C2",
-           "avg_pool2d_grad \"op\": input_shape must be [N, C, H, W], got [3,8,8]"},
-          {"gradient's shape",
-           {g},
-           {{"input_shape", {2, 3, 8, 8}}, {"kernel", {2, 2}}},
-           "C5",
-           "avg_pool2d_grad \"op\": pooled operands must have the type of the pool's result, got "
-           "f32[2,3,4,4] for f32[2,3,7,7]"}};
+  std::vector<BadCase> bad{
+      {"rank 3",
+       {g},
+       {{"input_shape", {3, 8, 8}}, {"kernel", {2, 2}}},
+       "C2",
+       "avg_pool2d_grad \"op\": input_shape must be [N, C, H, W], got [3,8,8]"},
+      {"gradient's shape",
+       {g},
+       {{"input_shape", {2, 3, 8, 8}}, {"kernel", {2, 2}}},
+       "C5",
+       "avg_pool2d_grad \"op\": pooled operands must have the type of the pool's result, got "
+       "f32[2,3,4,4] for f32[2,3,7,7]"}};
+  const auto add = [&bad](std::string name, TensorType type, AttrList attributes,
+                          std::string_view id, const std::string& text) {
+    bad.push_back(
+        {std::move(name), {type}, std::move(attributes), id, "avg_pool2d_grad \"op\": " + text});
+  };
+  add("integers", {DType::u8, {2, 3, 4, 4}}, {{"input_shape", {2, 3, 8, 8}}, {"kernel", {2, 2}}},
+      "C1", "operands must be floating point, got u8[2,3,4,4]");
+  add("three kernel sizes", g, {{"input_shape", {2, 3, 8, 8}}, {"kernel", {2, 2, 2}}}, "C3",
+      "kernel must be two numbers of at least 1, got kernel [2,2,2]");
+  add("window of padding", g,
+      {{"input_shape", {2, 3, 8, 8}}, {"kernel", {2, 2}}, {"padding", {0, 0, 0, 2}}}, "C4",
+      "every window must hold an element of the input, got kernel [2,2], padding [0,0,0,2] on "
+      "[2,3,8,8]");
+  add("kernel too large", g, {{"input_shape", {2, 3, 8, 8}}, {"kernel", {2, 9}}}, "W5",
+      "kernel must fit into the padded input, got kernel 2x9 on padded input 8x8");
+  for (BadCase& item : window_bad_cases(
+           "avg_pool2d_grad", {g},
+           {{"input_shape", {2, 3, 8, 8}}, {"kernel", {2, 2}}, {"stride", {2, 2}}}, false)) {
+    bad.push_back(std::move(item));
+  }
+  return bad;
 }
 
 }  // namespace
@@ -72,7 +94,7 @@ const OpDef& avg_pool2d_grad_op() {
            {"count_include_pad", AttrKind::boolean,
             "count is kH kW, else the number of elements in the window", AttrValue(true)}},
           false),
-      .constraints = pool2d_constraints("input_shape must be [N, C, H, W]"),
+      .constraints = pool2d_constraints("input_shape must be [N, C, H, W]", false, true),
       .infer = infer,
       .gradient = {gradient},
       .reference = reference,

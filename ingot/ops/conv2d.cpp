@@ -166,8 +166,8 @@ const OpDef& conv2d_op() {
       .inputs = {{"x", "[N, C, H, W]"}, {"w", "[O, C/groups, kH, kW]"}},
       .outputs = {{"y", "[N, O, H', W'] with H' = (H + top + bottom - (kH-1) dh - 1) / sh + 1"}},
       .attrs = conv2d_attrs({}),
-      .constraints = conv2d_constraints(
-          {"input must have rank 4 [N, C, H, W]", "weight must have rank 4 [O, C/groups, kH, kW]"}),
+      .constraints = conv2d_constraints({"input must have rank 4 [N, C, H, W]",
+                                         "weight must have rank 4 [O, C/groups, kH, kW]", false}),
       .infer = infer,
       .gradient = {gradient},
       .reference = reference,

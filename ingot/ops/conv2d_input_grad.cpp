@@ -60,9 +60,10 @@ std::vector<OpCase> cases() {
 }
 
 std::vector<BadCase> bad_cases() {
+  const AttrList attrs{{"input_shape", {2, 3, 8, 8}}};
   const TensorType g{DType::f32, {2, 8, 6, 6}};
   const TensorType w{DType::f32, {8, 3, 3, 3}};
-  return {
+  std::vector<BadCase> bad{
       {"dtypes differ",
        {g, {DType::f64, {8, 3, 3, 3}}},
        {{"input_shape", {2, 3, 8, 8}}},
@@ -98,6 +99,26 @@ std::vector<BadCase> bad_cases() {
        "C8",
        "conv2d_input_grad \"op\": gradient must have the shape of the convolution's result, got "
        "f32[2,8,6,6] for [2,8,7,7]"}};
+  const auto add = [&bad](std::string name, std::vector<TensorType> inputs, AttrList attributes,
+                          std::string_view id, const std::string& text) {
+    bad.push_back({std::move(name), std::move(inputs), std::move(attributes), id,
+                   "conv2d_input_grad \"op\": " + text});
+  };
+  add("integers", {{DType::i32, {2, 8, 6, 6}}, {DType::i32, {8, 3, 3, 3}}}, attrs, "C2",
+      "operands must be floating point, got i32[2,8,6,6], i32[8,3,3,3]");
+  add("rank 2 weight", {g, {DType::f32, {8, 27}}}, attrs, "C4",
+      "weight must have rank 4 [O, C/groups, kH, kW], got input [2,3,8,8], weight [8,27]");
+  add("groups do not divide", {g, w}, {{"input_shape", {2, 3, 8, 8}}, {"groups", 2}}, "C6",
+      "groups must divide the input and the output channels, got groups 2, input [2,3,8,8], "
+      "weight [8,3,3,3]");
+  add("empty kernel", {g, {DType::f32, {8, 3, 0, 3}}}, attrs, "W4",
+      "kernel must be at least 1x1, got 0x3");
+  add("kernel too large", {g, {DType::f32, {8, 3, 9, 3}}}, attrs, "W5",
+      "kernel must fit into the padded input, got kernel 9x3 on padded input 8x8");
+  for (BadCase& item : window_bad_cases("conv2d_input_grad", {g, w}, attrs)) {
+    bad.push_back(std::move(item));
+  }
+  return bad;
 }
 
 }  // namespace

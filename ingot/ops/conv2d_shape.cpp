@@ -62,8 +62,10 @@ std::vector<Constraint> conv2d_constraints(const Conv2dTexts& texts) {
        "1 is an ordinary convolution, the number of input channels a depthwise one"},
       {"C6", "groups must divide the input and the output channels"},
       {"C7", "weight must have C/groups channels at axis 1",
-       "expected OIHW [O, C/groups, kH, kW]; transpose HWIO weights with {3, 2, 0, 1}"},
-      {"C8", "gradient must have the shape of the convolution's result"}};
+       "expected OIHW [O, C/groups, kH, kW]; transpose HWIO weights with {3, 2, 0, 1}"}};
+  if (texts.has_gradient_operand) {
+    constraints.push_back({"C8", "gradient must have the shape of the convolution's result"});
+  }
   for (const Constraint& constraint : window_constraints()) constraints.push_back(constraint);
   return constraints;
 }

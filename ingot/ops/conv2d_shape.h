@@ -40,6 +40,7 @@ AttrList to_attrs(const Conv2dOptions& options);
 struct Conv2dTexts {
   std::string_view input_rank;
   std::string_view weight_rank;
+  bool has_gradient_operand = true;
 };
 /// An op's own attributes, then those of a convolution.
 std::vector<AttrSpec> conv2d_attrs(std::vector<AttrSpec> own);

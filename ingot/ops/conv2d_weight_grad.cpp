@@ -69,9 +69,10 @@ std::vector<OpCase> cases() {
 }
 
 std::vector<BadCase> bad_cases() {
+  const AttrList attrs{{"weight_shape", {8, 3, 3, 3}}};
   const TensorType x{DType::f32, {2, 3, 8, 8}};
   const TensorType g{DType::f32, {2, 8, 6, 6}};
-  return {
+  std::vector<BadCase> bad{
       {"dtypes differ",
        {x, {DType::f64, {2, 8, 6, 6}}},
        {{"weight_shape", {8, 3, 3, 3}}},
@@ -101,6 +102,27 @@ std::vector<BadCase> bad_cases() {
        "C8",
        "conv2d_weight_grad \"op\": gradient must have the shape of the convolution's result, got "
        "f32[2,8,6,6] for [2,8,4,4]"}};
+  const auto add = [&bad](std::string name, std::vector<TensorType> inputs, AttrList attributes,
+                          std::string_view id, const std::string& text) {
+    bad.push_back({std::move(name), std::move(inputs), std::move(attributes), id,
+                   "conv2d_weight_grad \"op\": " + text});
+  };
+  add("integers", {{DType::i32, {2, 3, 8, 8}}, {DType::i32, {2, 8, 6, 6}}}, attrs, "C2",
+      "operands must be floating point, got i32[2,3,8,8], i32[2,8,6,6]");
+  add("groups do not divide", {x, g}, {{"weight_shape", {8, 3, 3, 3}}, {"groups", 2}}, "C6",
+      "groups must divide the input and the output channels, got groups 2, input [2,3,8,8], "
+      "weight [8,3,3,3]");
+  add("channels differ", {x, g}, {{"weight_shape", {8, 4, 3, 3}}}, "C7",
+      "weight must have C/groups channels at axis 1, got groups 1, input [2,3,8,8], weight "
+      "[8,4,3,3]");
+  add("empty kernel", {x, g}, {{"weight_shape", {8, 3, 0, 3}}}, "W4",
+      "kernel must be at least 1x1, got 0x3");
+  add("kernel too large", {x, g}, {{"weight_shape", {8, 3, 9, 3}}}, "W5",
+      "kernel must fit into the padded input, got kernel 9x3 on padded input 8x8");
+  for (BadCase& item : window_bad_cases("conv2d_weight_grad", {x, g}, attrs)) {
+    bad.push_back(std::move(item));
+  }
+  return bad;
 }
 
 }  // namespace

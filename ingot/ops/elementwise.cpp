@@ -253,7 +253,11 @@ Cost cost(const Node& node) {
 
 // The record does not carry the row, so cases are made per arity from the registry by name.
 std::vector<OpCase> cases_for(const Row& row) {
-  const DType dtype = row.domain == Domain::boolean ? DType::boolean : DType::f32;
+  // Comparisons meet equal operands only among small integers.
+  const bool compares = row.domain == Domain::any && row.name != "select";
+  const DType dtype = row.domain == Domain::boolean ? DType::boolean
+                      : compares                    ? DType::i32
+                                                    : DType::f32;
   const auto operand = [&](std::size_t i, Shape shape) {
     if (row.name == "select" && i == 0) return CaseInput{{DType::boolean, shape}, 0, 1};
     return CaseInput{{dtype, shape}, row.low, row.high};
@@ -267,6 +271,14 @@ std::vector<OpCase> cases_for(const Row& row) {
   };
   std::vector<OpCase> cases{make("vector", {{37}}), make("tensor", {{2, 3, 5, 7}}),
                             make("scalar", {{}}), make("empty", {{0, 3}})};
+  if (row.domain == Domain::number || row.domain == Domain::any) {
+    const DType other = compares ? DType::f32 : DType::i32;
+    OpCase item = make(compares ? "floats" : "integers", {{4, 9}});
+    for (CaseInput& input : item.inputs) {
+      if (input.type.dtype != DType::boolean) input = {{other, {4, 9}}, -2, 2};
+    }
+    cases.push_back(std::move(item));
+  }
   if (n > 1) {
     cases.push_back(make("broadcast_bias", {{2, 8, 4, 4}, {1, 8, 1, 1}}));
     cases.push_back(make("broadcast_scalar", {{}, {3, 5}}));
@@ -275,21 +287,60 @@ std::vector<OpCase> cases_for(const Row& row) {
   return cases;
 }
 
-std::vector<BadCase> bad_cases_for(const Row& row) {
-  const std::string name(row.name);
-  std::vector<BadCase> bad;
-  if (row.operands.size() == 2 && row.domain != Domain::boolean) {
-    bad.push_back({"dtypes differ",
-                   {{DType::f32, {2}}, {DType::i32, {2}}},
-                   {},
-                   "C1",
-                   name + " \"op\": operands must have one dtype, got f32[2], i32[2]"});
-    bad.push_back({"shapes do not broadcast",
-                   {{DType::f32, {32, 8, 4, 4}}, {DType::f32, {8}}},
-                   {},
-                   "C3",
-                   name + " \"op\": shapes must broadcast, got f32[32,8,4,4], f32[8]"});
+std::vector<Constraint> constraints_for(const Row& row) {
+  std::vector<Constraint> constraints;
+  const bool several = row.operands.size() > 1;
+  if (several) {
+    constraints.push_back({"C1", "operands must have one dtype", "convert one with cast"});
   }
+  switch (row.domain) {
+    case Domain::number: constraints.push_back({"C2", "operands must be numbers"}); break;
+    case Domain::real: constraints.push_back({"C2", "operands must be floating point"}); break;
+    case Domain::boolean: constraints.push_back({"C2", "operands must be bool"}); break;
+    case Domain::any: break;
+  }
+  if (several) {
+    constraints.push_back({"C3", "shapes must broadcast",
+                           "reshape a per-channel operand to [1,C,1,1] to match [N,C,H,W]"});
+  }
+  if (row.name == "select") constraints.push_back({"C4", "condition must be bool"});
+  return constraints;
+}
+
+std::vector<BadCase> bad_cases_for(const Row& row) {
+  const std::size_t n = row.operands.size();
+  const bool select = row.name == "select";
+  const DType good = row.domain == Domain::boolean ? DType::boolean : DType::f32;
+  std::vector<BadCase> bad;
+  const auto add = [&](std::string name, std::vector<TensorType> types, std::string_view id) {
+    std::string got;
+    for (const TensorType& type : types) got += (got.empty() ? "" : ", ") + type.to_string();
+    std::string rule;
+    for (const Constraint& constraint : constraints_for(row)) {
+      if (constraint.id == id) rule = constraint.text;
+    }
+    bad.push_back({std::move(name),
+                   std::move(types),
+                   {},
+                   id,
+                   fmt::format("{} \"op\": {}, got {}", row.name, rule, got)});
+  };
+  const auto operands = [&](DType dtype, Shape first) {
+    std::vector<TensorType> types(n, {dtype, {8}});
+    if (select) types[0].dtype = DType::boolean;
+    types[0].shape = first;
+    return types;
+  };
+  if (n > 1) {
+    std::vector<TensorType> types = operands(good, {8});
+    types.back().dtype = DType::i32;
+    add("dtypes differ", std::move(types), "C1");
+    add("shapes do not broadcast", operands(good, {32, 8, 4, 4}), "C3");
+  }
+  if (row.domain == Domain::number) add("bool", operands(DType::boolean, {8}), "C2");
+  if (row.domain == Domain::real) add("integers", operands(DType::i32, {8}), "C2");
+  if (row.domain == Domain::boolean) add("numbers", operands(DType::f32, {8}), "C2");
+  if (select) add("condition", std::vector<TensorType>(n, {DType::f32, {8}}), "C4");
   return bad;
 }
 
@@ -319,13 +370,7 @@ OpDef make_record(std::size_t index) {
   OpDef op{.name = row.name, .summary = row.summary, .formula = row.expr};
   for (const std::string_view operand : row.operands) op.inputs.push_back({operand, "any shape"});
   op.outputs = {{"y", "the operands' broadcast shape"}};
-  op.constraints = {{"C1", "operands must have one dtype", "convert one with cast"},
-                    {"C2", row.domain == Domain::boolean ? "operands must be bool"
-                           : row.domain == Domain::real  ? "operands must be floating point"
-                                                         : "operands must be numbers"},
-                    {"C3", "shapes must broadcast",
-                     "reshape a per-channel operand to [1,C,1,1] to match [N,C,H,W]"}};
-  if (row.name == "select") op.constraints.push_back({"C4", "condition must be bool"});
+  op.constraints = constraints_for(row);
   op.infer = choose_infer(row);
   if (row.not_differentiable.empty()) {
     op.gradient = {gradient, {}};

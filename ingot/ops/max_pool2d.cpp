@@ -103,7 +103,7 @@ const OpDef& max_pool2d_op() {
       .inputs = {{"x", "[N, C, H, W]"}},
       .outputs = {{"y", "[N, C, H', W'] with H' = (H + top + bottom - (kH-1) dh - 1) / sh + 1"}},
       .attrs = pool2d_attrs({}, true),
-      .constraints = pool2d_constraints("input must have rank 4 [N, C, H, W]"),
+      .constraints = pool2d_constraints("input must have rank 4 [N, C, H, W]", true, false),
       .infer = infer,
       .gradient = {gradient},
       .reference = reference,

@@ -58,23 +58,42 @@ std::vector<BadCase> bad_cases() {
   const TensorType x{DType::f32, {2, 3, 8, 8}};
   const TensorType y{DType::f32, {2, 3, 4, 4}};
   const AttrList attrs{{"kernel", {2, 2}}, {"stride", {2, 2}}};
-  return {{"rank 3",
-           {{DType::f32, {3, 8, 8}}, y, y},
-           attrs,
-           "C2",
-           "max_pool2d_grad \"op\": input must have rank 4 [N, C, H, W], got [3,8,8]"},
-          {"result's shape",
-           {x, {DType::f32, {2, 3, 5, 5}}, y},
-           attrs,
-           "C5",
-           "max_pool2d_grad \"op\": pooled operands must have the type of the pool's result, got "
-           "f32[2,3,5,5] for f32[2,3,4,4]"},
-          {"gradient's dtype",
-           {x, y, {DType::f64, {2, 3, 4, 4}}},
-           attrs,
-           "C5",
-           "max_pool2d_grad \"op\": pooled operands must have the type of the pool's result, got "
-           "f64[2,3,4,4] for f32[2,3,4,4]"}};
+  std::vector<BadCase> bad{
+      {"rank 3",
+       {{DType::f32, {3, 8, 8}}, y, y},
+       attrs,
+       "C2",
+       "max_pool2d_grad \"op\": input must have rank 4 [N, C, H, W], got [3,8,8]"},
+      {"result's shape",
+       {x, {DType::f32, {2, 3, 5, 5}}, y},
+       attrs,
+       "C5",
+       "max_pool2d_grad \"op\": pooled operands must have the type of the pool's result, got "
+       "f32[2,3,5,5] for f32[2,3,4,4]"},
+      {"gradient's dtype",
+       {x, y, {DType::f64, {2, 3, 4, 4}}},
+       attrs,
+       "C5",
+       "max_pool2d_grad \"op\": pooled operands must have the type of the pool's result, got "
+       "f64[2,3,4,4] for f32[2,3,4,4]"}};
+  const auto add = [&bad](std::string name, std::vector<TensorType> inputs, AttrList attributes,
+                          std::string_view id, const std::string& text) {
+    bad.push_back({std::move(name), std::move(inputs), std::move(attributes), id,
+                   "max_pool2d_grad \"op\": " + text});
+  };
+  add("integers", {{DType::u8, {2, 3, 8, 8}}, y, y}, attrs, "C1",
+      "operands must be floating point, got u8[2,3,8,8], f32[2,3,4,4], f32[2,3,4,4]");
+  add("three kernel sizes", {x, y, y}, {{"kernel", {2, 2, 2}}}, "C3",
+      "kernel must be two numbers of at least 1, got kernel [2,2,2]");
+  add("window of padding", {x, y, y}, {{"kernel", {2, 2}}, {"padding", {0, 0, 0, 2}}}, "C4",
+      "every window must hold an element of the input, got kernel [2,2], padding [0,0,0,2] on "
+      "[2,3,8,8]");
+  add("kernel too large", {x, y, y}, {{"kernel", {2, 9}}}, "W5",
+      "kernel must fit into the padded input, got kernel 2x9 on padded input 8x8");
+  for (BadCase& item : window_bad_cases("max_pool2d_grad", {x, y, y}, attrs)) {
+    bad.push_back(std::move(item));
+  }
+  return bad;
 }
 
 }  // namespace
@@ -89,7 +108,7 @@ const OpDef& max_pool2d_grad_op() {
                  {"g", "y's gradient"}},
       .outputs = {{"dx", "x's shape"}},
       .attrs = pool2d_attrs({}, true),
-      .constraints = pool2d_constraints("input must have rank 4 [N, C, H, W]"),
+      .constraints = pool2d_constraints("input must have rank 4 [N, C, H, W]", true, true),
       .infer = infer,
       .gradient = {nullptr, "max pooling can be differentiated once"},
       .reference = reference,

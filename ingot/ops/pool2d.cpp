@@ -55,14 +55,21 @@ std::vector<AttrSpec> pool2d_attrs(std::vector<AttrSpec> own, bool with_dilation
   return window_attrs(std::move(own), with_dilation);
 }
 
-std::vector<Constraint> pool2d_constraints(std::string_view input_rank) {
+std::vector<Constraint> pool2d_constraints(std::string_view input_rank, bool with_dilation,
+                                           bool has_pooled_operand) {
   std::vector<Constraint> constraints{
       {"C1", "operands must be floating point", "convert them with cast"},
       {"C2", input_rank, "add a batch dimension: reshape [C, H, W] to [1, C, H, W]"},
       {"C3", "kernel must be two numbers of at least 1", "give {height, width}"},
-      {"C4", "every window must hold an element of the input", "use less padding"},
-      {"C5", "pooled operands must have the type of the pool's result"}};
-  for (const Constraint& constraint : window_constraints()) constraints.push_back(constraint);
+      {"C4", "every window must hold an element of the input", "use less padding"}};
+  if (has_pooled_operand) {
+    constraints.push_back({"C5", "pooled operands must have the type of the pool's result"});
+  }
+  for (const Constraint& constraint : window_constraints()) {
+    // C3 says already what W4 would.
+    if (constraint.id == "W4" || (constraint.id == "W3" && !with_dilation)) continue;
+    constraints.push_back(constraint);
+  }
   return constraints;
 }
 

@@ -23,7 +23,8 @@ Pool2dShape pool2d_shape(const Node& node);
 
 std::vector<AttrSpec> pool2d_attrs(std::vector<AttrSpec> own, bool with_dilation);
 /// The rules that check_pool2d cites; `input_rank` says how the op calls its input.
-std::vector<Constraint> pool2d_constraints(std::string_view input_rank);
+std::vector<Constraint> pool2d_constraints(std::string_view input_rank, bool with_dilation,
+                                           bool has_pooled_operand);
 Pool2dShape check_pool2d(const InferContext& ctx, const Shape& input, bool with_dilation);
 /// Checks that operand `i` has the type of the pool's result.
 void check_pooled_operand(const InferContext& ctx, std::size_t i, const Pool2dShape& shape);

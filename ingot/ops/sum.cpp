@@ -16,6 +16,24 @@ void reference(const ReferenceContext& ctx) {
   }
 }
 
+std::vector<BadCase> bad_cases() {
+  return {{"axis out of range",
+           {{DType::f32, {2, 3}}},
+           {{"axes", {0, 2}}},
+           "C1",
+           "sum \"op\": axes must be distinct and within the rank, got axes [0,2] of f32[2,3]"},
+          {"axis twice",
+           {{DType::f32, {2, 3}}},
+           {{"axes", {1, -1}}},
+           "C1",
+           "sum \"op\": axes must be distinct and within the rank, got axes [1,-1] of f32[2,3]"},
+          {"bool",
+           {{DType::boolean, {2, 3}}},
+           {{"axes", {0}}},
+           "C2",
+           "sum \"op\": operand must be a number, got bool[2,3]"}};
+}
+
 }  // namespace
 
 const OpDef& sum_op() {
@@ -27,6 +45,7 @@ const OpDef& sum_op() {
         return std::vector{expand_reduced(ctx.node, ctx.grads[0])};
       }},
       .reference = reference,
+      .bad_cases = bad_cases,
   });
   return def;
 }

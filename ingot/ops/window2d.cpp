@@ -57,6 +57,27 @@ std::vector<Constraint> window_constraints() {
            "pad the input, or use a smaller kernel or dilation"}};
 }
 
+std::vector<BadCase> window_bad_cases(std::string_view op, const std::vector<TensorType>& inputs,
+                                      const AttrList& attrs, bool with_dilation) {
+  std::vector<BadCase> bad;
+  const auto add = [&](std::string name, std::vector<std::int64_t> values, std::string_view id) {
+    std::string rule;
+    for (const Constraint& constraint : window_constraints()) {
+      if (constraint.id == id) rule = constraint.text;
+    }
+    const std::string message =
+        fmt::format("{} \"op\": {}, got {} {}", op, rule, name, list_text(values));
+    AttrList changed = attrs;
+    std::erase_if(changed, [&](const NamedAttr& attr) { return attr.name == name; });
+    changed.emplace_back(name, std::move(values));
+    bad.push_back({"wrong " + name, inputs, std::move(changed), id, message});
+  };
+  add("stride", {2, 0}, "W1");
+  add("padding", {1, 1, 1, -1}, "W2");
+  if (with_dilation) add("dilation", {0, 1}, "W3");
+  return bad;
+}
+
 Window2d check_window(const InferContext& ctx, std::array<std::int64_t, 2> kernel,
                       std::array<std::int64_t, 2> input, bool with_dilation) {
   Window2d window;

@@ -33,6 +33,10 @@ struct Window2d {
 std::vector<AttrSpec> window_attrs(std::vector<AttrSpec> own, bool with_dilation = true);
 /// W1 to W5, the rules that check_window cites.
 std::vector<Constraint> window_constraints();
+/// Bad cases for the rules on the attributes alone, W1 to W3, from operands and attributes that are
+/// otherwise right.
+std::vector<BadCase> window_bad_cases(std::string_view op, const std::vector<TensorType>& inputs,
+                                      const AttrList& attrs, bool with_dilation = true);
 /// Reads and checks the attributes for a kernel on a spatial input of height x width.
 Window2d check_window(const InferContext& ctx, std::array<std::int64_t, 2> kernel,
                       std::array<std::int64_t, 2> input, bool with_dilation = true);

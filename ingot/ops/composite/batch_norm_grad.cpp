@@ -76,7 +76,31 @@ std::vector<BadCase> bad_cases() {
            {x, x, c, c, c},
            {{"eps", -1.0}},
            "C5",
-           "batch_norm_grad \"op\": eps must be positive and finite, got eps -1"}};
+           "batch_norm_grad \"op\": eps must be positive and finite, got eps -1"},
+          {"integers",
+           {{DType::i32, {4, 8}}, {DType::i32, {4, 8}}, c, c, c},
+           {},
+           "C1",
+           "batch_norm_grad \"op\": input must be floating point, got i32[4,8], i32[4,8], f32[8], "
+           "f32[8], f32[8]"},
+          {"rank 1",
+           {c, c, c, c, c},
+           {},
+           "C2",
+           "batch_norm_grad \"op\": input must have rank 2 or more, [N, C, ...], got f32[8], "
+           "f32[8], f32[8], f32[8], f32[8]"},
+          {"dtypes differ",
+           {x, x, c, {DType::f64, {8}}, c},
+           {},
+           "C4",
+           "batch_norm_grad \"op\": per-channel operands must have one dtype, the input's or f32, "
+           "got f32[4,8,5,5], f32[4,8,5,5], f32[8], f64[8], f32[8]"},
+          {"empty batch",
+           {{DType::f32, {0, 8}}, {DType::f32, {0, 8}}, c, c, c},
+           {},
+           "C6",
+           "batch_norm_grad \"op\": a channel must hold an element, got f32[0,8], f32[0,8], "
+           "f32[8], f32[8], f32[8]"}};
 }
 
 }  // namespace
@@ -103,6 +127,7 @@ const OpDef& batch_norm_grad_op() {
             return rules;
           }(),
       .infer = infer,
+      .gradient = {.not_differentiable = "batch norm can be differentiated once"},
       .batch = batch,
       .cost = batch_norm_cost,
       .traits = {.composite = true},

@@ -40,7 +40,24 @@ std::vector<BadCase> bad_cases() {
            {},
            "C2",
            "batch_norm_inference \"op\": input must have rank 2 or more, [N, C, ...], got f32[8], "
-           "f32[8], f32[8], f32[8], f32[8]"}};
+           "f32[8], f32[8], f32[8], f32[8]"},
+          {"integers",
+           {{DType::i32, {4, 8}}, c, c, c, c},
+           {},
+           "C1",
+           "batch_norm_inference \"op\": input must be floating point, got i32[4,8], f32[8], "
+           "f32[8], f32[8], f32[8]"},
+          {"dtypes differ",
+           {{DType::f32, {4, 8}}, c, c, c, {DType::f64, {8}}},
+           {},
+           "C4",
+           "batch_norm_inference \"op\": per-channel operands must have one dtype, the input's or "
+           "f32, got f32[4,8], f32[8], f32[8], f32[8], f64[8]"},
+          {"eps 0",
+           {{DType::f32, {4, 8}}, c, c, c, c},
+           {{"eps", 0.0}},
+           "C5",
+           "batch_norm_inference \"op\": eps must be positive and finite, got eps 0"}};
 }
 
 }  // namespace
@@ -59,6 +76,7 @@ const OpDef& batch_norm_inference_op() {
       .attrs = batch_norm_attrs(),
       .constraints = batch_norm_constraints("gamma, beta, mean and var must have shape [C]"),
       .infer = infer,
+      .gradient = {.not_differentiable = "it is for evaluation; batch_norm is for training"},
       .batch = image_batch,
       .cost = batch_norm_cost,
       .traits = {.composite = true},

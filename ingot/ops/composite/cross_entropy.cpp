@@ -172,6 +172,7 @@ const OpDef& cross_entropy_grad_op() {
                             .attrs = attrs(),
                             .constraints = constraints(),
                             .infer = infer_grad,
+                            .gradient = {.not_differentiable = "a loss can be differentiated once"},
                             .body = grad_body,
                             .cases = grad_cases,
                             .bad_cases = grad_bad_cases});

@@ -145,6 +145,7 @@ const OpDef& cross_entropy_probs_grad_op() {
          .outputs = {{"dlogits", "[N,C]"}},
          .constraints = constraints(),
          .infer = infer_grad,
+         .gradient = {.not_differentiable = "a loss can be differentiated once"},
          .body = grad_body,
          .cases = grad_cases,
          .bad_cases = grad_bad_cases});

@@ -24,7 +24,12 @@ std::vector<BadCase> bad_cases() {
            {{DType::i32, {2, 3}}},
            {},
            "C2",
-           "softmax \"op\": operand must be floating point, got i32[2,3]"}};
+           "softmax \"op\": operand must be floating point, got i32[2,3]"},
+          {"empty axis",
+           {{DType::f32, {2, 0}}},
+           {},
+           "C3",
+           "softmax \"op\": axis must hold an element, got f32[2,0]"}};
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ std::vector<TensorType> infer(const InferContext& ctx) {
   ctx.require(axis >= -rank && axis < rank, "C1",
               [&] { return fmt::format("axis {} of {}", axis, x.to_string()); });
   ctx.require(is_float(x.dtype), "C2");
+  ctx.require(x.shape[static_cast<int>((axis + rank) % rank)] > 0, "C3");
   return {x};
 }
 
@@ -75,7 +76,8 @@ OpDef softmax_record(OpDef op) {
                "from the end",
                AttrValue(std::int64_t{-1})}};
   op.constraints = {{"C1", "axis must be within the rank"},
-                    {"C2", "operand must be floating point", "convert it with cast"}};
+                    {"C2", "operand must be floating point", "convert it with cast"},
+                    {"C3", "axis must hold an element"}};
   op.infer = infer;
   op.batch = batch;
   op.f32_operands = {0};

@@ -22,7 +22,7 @@ SoftmaxParts softmax_parts(Value x, std::int64_t axis);
 Value softmax_gradient(Value y, Value g, std::int64_t axis);
 
 /// Inference and batch rule of softmax and log_softmax: one floating-point operand [..], attribute
-/// `axis`; constraints C1 (axis) and C2 (dtype). Under mixed precision they stay f32.
+/// `axis`; constraints C1 (axis), C2 (dtype) and C3 (size). Under mixed precision they stay f32.
 OpDef softmax_record(OpDef op);
 
 /// v[N] as [N,1].
