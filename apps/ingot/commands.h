@@ -64,7 +64,6 @@ int run_predict(const PredictOptions& options);
 
 struct BenchOptions {
   std::string workload;
-  std::string model;  ///< of the workload "infer"
   std::string device = "cpu";
   int threads = 0;
   std::int64_t steps = 0;  ///< 0: chosen by the time a step takes

@@ -100,6 +100,47 @@ void add_predict(CLI::App& root, PredictOptions& o, Command& command) {
   app.callback([&] { command = [&] { return run_predict(o); }; });
 }
 
+void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
+  CLI::App& app = *root.add_subcommand("bench", "measure whole training steps");
+  app.add_option("workload", o.workload, model_help())->required();
+  app.add_option("--batch", o.batch, "images in a batch (the workload's own)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--steps", o.steps, "steps in each of the repeats (as many as 0.7 s take)")
+      ->check(CLI::PositiveNumber);
+  add_device(app, o.device);
+  add_threads(app, o.threads);
+  add_json(app, o.json);
+  app.callback([&] { command = [&] { return run_bench(o); }; });
+}
+
+void add_plan(CLI::App& root, PlanOptions& o, Command& command) {
+  CLI::App& app = *root.add_subcommand("plan", "parameters, FLOPs and memory before step 1");
+  app.add_option("model", o.model, model_help())->required();
+  app.add_option("--batch", o.batch, "images in a batch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  add_device(app, o.device);
+  app.callback([&] { command = [&] { return run_plan(o); }; });
+}
+
+void add_bisect(CLI::App& root, BisectCommandOptions& o, Command& command) {
+  CLI::App& app =
+      *root.add_subcommand("bisect", "the first op of a saved graph that differs or fails");
+  app.add_option("graph", o.graph, "file with the text of a graph")->required();
+  app.add_option("--seed", o.seed, "seed of the feeds and variables")->capture_default_str();
+  add_device(app, o.device);
+  app.callback([&] { command = [&] { return run_bisect(o); }; });
+}
+
+void add_tools(CLI::App& root, Command& command) {
+  root.add_subcommand("ops", "which op runs where")->callback([&] {
+    command = [] { return run_ops({}); };
+  });
+  root.add_subcommand("doctor", "what this machine has and what is missing")->callback([&] {
+    command = [] { return run_doctor({}); };
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Ingot trains neural networks with one call a step.");
   app.require_subcommand(1);
@@ -107,9 +148,16 @@ int run(int argc, char** argv) {
   TrainOptions train;
   EvalOptions eval;
   PredictOptions predict;
+  BenchOptions bench;
+  PlanOptions plan;
+  BisectCommandOptions bisect;
   add_train(app, train, command);
   add_eval(app, eval, command);
   add_predict(app, predict, command);
+  add_bench(app, bench, command);
+  add_plan(app, plan, command);
+  add_bisect(app, bisect, command);
+  add_tools(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

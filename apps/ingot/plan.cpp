@@ -1,0 +1,49 @@
+// `ingot plan MODEL`: parameters, FLOPs and memory of a training step before anything runs.
+#include <cstdio>
+#include <string>
+
+#include "apps/ingot/commands.h"
+#include "ingot/engine/compile.h"
+#include "ingot/nn/models/models.h"
+#include "ingot/train/training_graph.h"
+
+namespace ingot::cli {
+
+int run_plan(const PlanOptions& options) {
+  const nn::ModelInfo& info = nn::find_model(options.model);
+  const nn::ModelOptions& m = info.defaults;
+  const Graph graph =
+      train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, options.batch, {});
+  VariableStore store(make_backend(options.device));
+  const Executable exe = compile(graph, store);
+  const ProgramStats& stats = exe.stats();
+  std::int64_t parameters = 0;
+  for (const Segment* segment : store.segments()) {
+    if (segment->role == VariableRole::parameter) parameters += segment->type.numel();
+  }
+  const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  std::printf("%s, batch %lld, input f32%s, device %s, SGD with momentum\n",
+              std::string(info.name).c_str(), static_cast<long long>(options.batch),
+              Shape{options.batch, m.channels, m.height, m.width}.to_string().c_str(),
+              options.device.c_str());
+  std::printf("parameters       %lld\n", static_cast<long long>(parameters));
+  std::printf("GFLOP a step     %.3f\n", stats.flops * 1e-9);
+  std::printf("kernels          %d (%d reorders, %d stand-alone elementwise)\n", stats.kernels,
+              stats.reorders, stats.elementwise_kernels);
+  std::printf("variables        %.2f MiB\n", mib(store.bytes()));
+  std::printf("constants        %.2f MiB\n", mib(stats.constant_bytes));
+  std::printf(
+      "scratch arena    %.2f MiB (%.3f of the most that is live at once)\n", mib(stats.arena_bytes),
+      stats.live_peak_bytes > 0
+          ? static_cast<double>(stats.arena_bytes) / static_cast<double>(stats.live_peak_bytes)
+          : 1.0);
+  std::printf("peak             %.2f MiB\n",
+              mib(store.bytes() + stats.constant_bytes + stats.arena_bytes));
+  std::printf("largest owners when the arena is fullest:\n");
+  for (const MemoryOwner& owner : stats.largest) {
+    std::printf("  %10.2f MiB  %s\n", mib(owner.bytes), owner.name.c_str());
+  }
+  return 0;
+}
+
+}  // namespace ingot::cli
