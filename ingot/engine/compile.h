@@ -13,7 +13,7 @@ namespace ingot {
 
 struct CompileOptions {
   /// Passes to leave out, by name (see passes/pass_list.cpp). Errors: unknown name.
-  std::vector<std::string> disabled_passes;
+  std::vector<std::string> disabled_passes = {};
   /// Check float scalar fetches each step, and on a value that is not finite name the first Node
   /// that produced one. Costs nothing but a look at the scalars.
   bool check_numerics = true;
