@@ -29,10 +29,10 @@
 
 #include "ingot/base/trace.h"
 #include "ingot/ir/op_def.h"
-#include "ingot/ops/op_list.h"
 #include "ingot/ops/reduction.h"
 #include "ingot/passes/fuse_region.h"
 #include "ingot/passes/fuse_units.h"
+#include "ingot/passes/node_kinds.h"
 #include "ingot/passes/passes.h"
 #include "ingot/passes/rewriter.h"
 
@@ -50,14 +50,10 @@ constexpr std::size_t kMaxReaders = 8;
 // Units of reductions that a new one is compared with.
 constexpr std::size_t kRecentUnits = 4;
 
-bool is_pointwise(const Node& node) {
-  return node.op().traits.elementwise || &node.op() == &broadcast_to_op();
-}
-
 /// What may have an epilogue: it computes, and not element by element.
 bool is_producer(const Node& node) {
   const Traits& traits = node.op().traits;
-  return !is_pointwise(node) && !traits.reduction && !traits.source && !traits.side_effect &&
+  return !is_pointwise(node) && !is_reduction(node) && !traits.source && !traits.side_effect &&
          !traits.view && node.body() == nullptr && !node.outputs().empty();
 }
 
@@ -78,16 +74,16 @@ class Fuser {
       if (is_producer(units_.node(id))) grow_epilogue(id);
     }
     for (int id = 0; id < size; ++id) {
-      if (units_.node(id).op().traits.reduction && !units_.is_dead(id)) take_prologue(id);
+      if (is_reduction(units_.node(id)) && !units_.is_dead(id)) take_prologue(id);
     }
     for (int id = 0; id < size; ++id) {
-      if (units_.node(id).op().traits.reduction && !units_.is_dead(id)) grow_epilogue(id);
+      if (is_reduction(units_.node(id)) && !units_.is_dead(id)) grow_epilogue(id);
     }
     for (int id = 0; id < size; ++id) {
       if (is_free(id)) grow_pointwise(id);
     }
     for (int id = 0; id < size; ++id) {
-      if (units_.node(id).op().traits.reduction && !units_.is_dead(id)) join_maker(id);
+      if (is_reduction(units_.node(id)) && !units_.is_dead(id)) join_maker(id);
     }
     for (int id = 0; id < size; ++id) {
       if (is_pointwise(units_.node(id)) && !units_.is_dead(id)) recompute(id);
@@ -228,7 +224,7 @@ class Fuser {
     if (units_.is_fetched(value)) return true;
     return std::ranges::any_of(units_.users(value.node()->id()), [&](int user) {
       const bool reads_cheaply =
-          (is_free(user) && has_shape(user, shape)) || units_.node(user).op().traits.reduction;
+          (is_free(user) && has_shape(user, shape)) || is_reduction(units_.node(user));
       return !reads_cheaply;
     });
   }
@@ -340,7 +336,7 @@ class Fuser {
   /// Whether a Node may compute an operand itself.
   [[nodiscard]] bool may_recompute(int id, const Shape& shape) const {
     const Node& node = units_.node(id);
-    return (is_pointwise(node) && has_shape(id, shape)) || node.op().traits.reduction;
+    return (is_pointwise(node) && has_shape(id, shape)) || is_reduction(node);
   }
 
   /// The elementwise Nodes of its own unit that a Value is made of, when they are few and cheap.

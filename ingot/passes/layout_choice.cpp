@@ -11,6 +11,7 @@
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
+#include "ingot/passes/node_kinds.h"
 
 namespace ingot {
 namespace {
@@ -22,9 +23,9 @@ struct Group {
 };
 
 bool has_reduction(const Node& node) {
-  if (node.op().traits.reduction) return true;
+  if (is_reduction(node)) return true;
   return node.body() != nullptr && std::ranges::any_of(node.body()->nodes(), [](const auto& inner) {
-           return inner->op().traits.reduction;
+           return is_reduction(*inner);
          });
 }
 

@@ -139,6 +139,26 @@ TEST(Layouts, OfPoolingFollowTheImage) {
   expect_equivalent(graph, *after, 1e-5);
 }
 
+TEST(Layouts, OfReductionsResultsArePlain) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {2, 8, 4, 4}});
+  const Value w = graph.variable("w", {DType::f32, {8, 8, 1, 1}}, Initializer::constant(1));
+  const Value y = ops::conv2d(x, w);
+  graph.fetch("mean", ops::mean(y, {2, 3}, true));
+  graph.fetch("sum", ops::sum(y, {2, 3}, true));
+  FakeTarget target;
+  target.claimed = {"mean"};
+  PassContext context(target);
+  const auto after = assign_layouts(graph, context);
+  EXPECT_EQ(count_ops(*after, "reorder"), 1);
+  for (const auto& node : after->nodes()) {
+    if (node->op().name == "mean" || node->op().name == "sum") {
+      EXPECT_EQ(node->input(0).layout(), kBlocked);
+      EXPECT_TRUE(node->output().layout().is_plain());
+    }
+  }
+}
+
 TEST(Layouts, TraceEachReorder) {
   Graph graph;
   const Value x = graph.placeholder("x", {DType::f32, {2, 8, 4, 4}});

@@ -34,8 +34,8 @@ class FakeTarget final : public Target {
     const std::string_view op = primary.op().name;
     if (blocked && op.starts_with("conv2d")) return conv_wish(node, primary);
     if (node.op().traits.elementwise || op == "optimizer_update") return {};
-    if (node.body() != nullptr || op == "max_pool2d" || op == "sum" || op == "moments" ||
-        op.starts_with("batch_norm")) {
+    if (node.body() != nullptr || op == "max_pool2d" || op == "sum" || op == "mean" ||
+        op == "moments" || op.starts_with("batch_norm")) {
       return {};
     }
     LayoutWish wish{false, {}, {}};

@@ -1,0 +1,19 @@
+// How passes tell Nodes apart that their records describe by several fields.
+#pragma once
+
+#include "ingot/ir/op_def.h"
+#include "ingot/ops/op_list.h"
+
+namespace ingot {
+
+/// One result element from one element of each operand, broadcast.
+inline bool is_pointwise(const Node& node) {
+  return node.op().traits.elementwise || &node.op() == &broadcast_to_op();
+}
+
+/// A primitive reduction, or a composite of that form (mean) which the target kept whole.
+inline bool is_reduction(const Node& node) {
+  return node.op().traits.reduction || node.op().attr_index("keep_dims") >= 0;
+}
+
+}  // namespace ingot
