@@ -149,6 +149,17 @@ TEST(Fused, EveryAxisReduced) {
   });
 }
 
+TEST(Fused, ReducedResultsInTheLayoutToo) {
+  for_each_problem([](const Shape& shape, const Layout& layout) {
+    Graph graph;
+    const Value x = graph.placeholder("x", {DType::f32, shape});
+    set_layout(*x.node(), layout);
+    const Value y = ops::mean(x, {2, 3}, true);
+    set_layout(*y.node(), layout);
+    check(*y.node());
+  });
+}
+
 TEST(Fused, RefusesWhatItCannotFuse) {
   Graph graph;
   const Value x = graph.placeholder("x", {DType::f32, {2, 3, 4, 4}});

@@ -69,6 +69,7 @@ class Analysis {
   struct Root {
     const Node* node;
     std::array<int, 2> results{-1, -1};
+    std::array<MapTensor, 2> tensors{};
   };
 
   void refuse(std::string why) {
@@ -169,7 +170,7 @@ class Analysis {
     }
     if (const Support support = fusable(node); !support) return refuse(support.reason);
     if (is_fused_reduction(node)) {
-      roots_.push_back({&node, {-1, -1}});
+      roots_.push_back({&node, {-1, -1}, {}});
       return;
     }
     const TensorType& type = node.output_type();
@@ -198,8 +199,9 @@ class Analysis {
                                    [&](const Root& r) { return r.node == value.node(); });
     const FusedTensor target{FusedTensor::Kind::result, result};
     if (root != roots_.end()) {
-      root->results[static_cast<std::size_t>(value.index())] = result;
-      if (!layout.is_plain()) refuse("a reduction's result must be plain");
+      const auto output = static_cast<std::size_t>(value.index());
+      root->results[output] = result;
+      root->tensors[output] = {value.type(), layout};
       return;
     }
     Symbol from = symbols_.at(value);
@@ -236,7 +238,9 @@ class Analysis {
       }
       reduced_stage_ = stage;
       body_.reduced_axes = axes;
-      FusedReduction reduction{.results = root.results, .dtype = root.node->output_type().dtype};
+      FusedReduction reduction{.results = root.results,
+                               .tensors = root.tensors,
+                               .dtype = root.node->output_type().dtype};
       if (&root.node->op() == &reduce_max_op()) reduction.kind = ReductionKind::max;
       if (&root.node->op() == &moments_op()) reduction.kind = ReductionKind::moments;
       if (is_mean(*root.node)) {

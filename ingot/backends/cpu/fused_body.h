@@ -36,6 +36,7 @@ struct FusedReduction {
   int program_output = 0;
   /// Results of the Node; moments have two, the mean and the variance. -1: not needed.
   std::array<int, 2> results{-1, -1};
+  std::array<MapTensor, 2> tensors{};
   DType dtype = DType::f32;
 };
 

@@ -10,6 +10,7 @@
 #include "ingot/backends/cpu/reducer.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/ops/common.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/ops/registry.h"
 
@@ -68,6 +69,17 @@ Support check_fused(const FusedBody& body) {
   return Support::yes();
 }
 
+/// Where each element of a tensor lies in its layout; empty when it is plain.
+std::vector<std::int64_t> result_offsets(const MapTensor& tensor) {
+  std::vector<std::int64_t> offsets;
+  if (tensor.layout.is_plain()) return offsets;
+  offsets.reserve(at(static_cast<int>(tensor.type.numel())));
+  for_each_index(tensor.type.shape, [&](std::int64_t, const auto& index) {
+    offsets.push_back(tensor.layout.offset(tensor.type.shape, index.data()));
+  });
+  return offsets;
+}
+
 class FusedKernel final : public Kernel {
  public:
   FusedKernel(const KernelProblem& problem, const CpuBackend& backend)
@@ -119,6 +131,8 @@ class FusedKernel final : public Kernel {
   std::optional<ReducePlan> plan_;
   std::vector<Reducer> reducers_;
   std::vector<FusedReduction> reductions_;
+  /// Of each reduction's results that are not plain: where their elements lie.
+  std::vector<std::array<std::vector<std::int64_t>, 2>> offsets_;
   std::vector<std::int64_t> acc_offsets_;  // of each reducer, in an item's accumulators
   std::int64_t acc_size_ = 0;
   std::int64_t column_quantum_ = 1;  // whole rows in whole vectors
@@ -172,6 +186,8 @@ FusedKernel::FusedKernel(const KernelProblem& problem, const CpuBackend& backend
   plan_.emplace(last.result.type.shape, last.result.layout, body.reduced_axes);
   for (const FusedReduction& reduction : reductions_) {
     reducers_.emplace_back(reduction, lane_of(last.output_types[at(reduction.program_output)]));
+    offsets_.push_back(
+        {result_offsets(reduction.tensors[0]), result_offsets(reduction.tensors[1])});
     acc_offsets_.push_back(acc_size_);
     acc_size_ += reducers_.back().width() * plan_->columns();
   }
@@ -246,6 +262,14 @@ void FusedKernel::run(const KernelContext& context) noexcept {
   const std::size_t maps = stages_.size() - (reducers_.empty() ? 0 : 1);
   for (std::size_t stage = 0; stage < maps; ++stage) run_map(context, stage);
   if (!reducers_.empty()) run_reduction(context);
+  for (const FusedReduction& reduction : reductions_) {
+    for (std::size_t i = 0; i < reduction.results.size(); ++i) {
+      const MapTensor& tensor = reduction.tensors[i];
+      if (reduction.results[i] < 0 || !is_padded(tensor.type.shape, tensor.layout)) continue;
+      zero_padding(context.slots[outputs_[at(reduction.results[i])]], dtype_size(tensor.type.dtype),
+                   tensor.type.shape, tensor.layout);
+    }
+  }
   for (const Stage& stage : stages_) {
     if (!stage.zero_padding) continue;
     for (std::size_t o = 0; o < stage.outputs.size(); ++o) {
@@ -381,10 +405,12 @@ void FusedKernel::reduce_rows(MapProgram::Frame& frame, const KernelContext& con
 void FusedKernel::write(const KernelContext& context, std::int64_t group,
                         const Accumulator* acc) const noexcept {
   for (std::size_t r = 0; r < reducers_.size(); ++r) {
-    std::array<std::byte*, 2> results{};
+    std::array<ReducedTarget, 2> results{};
     for (std::size_t i = 0; i < results.size(); ++i) {
       const int result = reductions_[r].results[i];
-      if (result >= 0) results[i] = context.slots[outputs_[at(result)]];
+      if (result < 0) continue;
+      results[i].data = context.slots[outputs_[at(result)]];
+      if (!offsets_[r][i].empty()) results[i].offsets = offsets_[r][i].data();
     }
     reducers_[r].write(results, acc + acc_offsets_[r], *plan_, group);
   }

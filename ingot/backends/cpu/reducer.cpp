@@ -151,27 +151,29 @@ void Reducer::merge(Accumulator* acc, const Accumulator* other,
   }
 }
 
-void Reducer::write(std::array<std::byte*, 2> results, const Accumulator* acc,
+void Reducer::write(const std::array<ReducedTarget, 2>& results, const Accumulator* acc,
                     const ReducePlan& plan, std::int64_t group) const noexcept {
   if (kind_ != ReductionKind::moments) return write_one(results[0], acc, scale_, plan, group);
   const std::int64_t columns = plan.columns();
-  if (results[0] != nullptr) write_one(results[0], acc + columns, 1.0, plan, group);
+  if (results[0].data != nullptr) write_one(results[0], acc + columns, 1.0, plan, group);
   const double count = acc[0].real;
-  if (results[1] != nullptr) write_one(results[1], acc + 2 * columns, 1.0 / count, plan, group);
+  if (results[1].data != nullptr)
+    write_one(results[1], acc + 2 * columns, 1.0 / count, plan, group);
 }
 
-void Reducer::write_one(std::byte* result, const Accumulator* acc, double scale,
+void Reducer::write_one(const ReducedTarget& result, const Accumulator* acc, double scale,
                         const ReducePlan& plan, std::int64_t group) const noexcept {
-  const HostView view{{dtype_, Shape{}}, result};
+  const HostView view{{dtype_, Shape{}}, result.data};
   for (std::int64_t c = 0; c < plan.columns(); ++c) {
-    const std::int64_t index = plan.result_index(group, c);
+    std::int64_t index = plan.result_index(group, c);
     if (index < 0) continue;
+    if (result.offsets != nullptr) index = result.offsets[index];
     if (lane_ == Lane::i64) {
       // Through double, as the reference: out-of-range sums saturate.
       dtype_ == DType::i64 ? view.set_int(index, acc[c].integer)
                            : view.set(index, static_cast<double>(acc[c].integer));
     } else if (dtype_ == DType::f32) {
-      reinterpret_cast<float*>(result)[index] = static_cast<float>(acc[c].real * scale);
+      reinterpret_cast<float*>(result.data)[index] = static_cast<float>(acc[c].real * scale);
     } else {
       view.set(index, acc[c].real * scale);
     }

@@ -15,6 +15,13 @@ union Accumulator {
   std::int64_t integer;
 };
 
+/// Where a result goes: its memory and, for other layouts than plain, where each element lies
+/// there.
+struct ReducedTarget {
+  std::byte* data = nullptr;
+  const std::int64_t* offsets = nullptr;
+};
+
 class Reducer {
  public:
   Reducer(const FusedReduction& reduction, Lane lane) noexcept
@@ -32,12 +39,12 @@ class Reducer {
   /// acc += other, per column.
   void merge(Accumulator* acc, const Accumulator* other, std::int64_t columns) const noexcept;
   /// Writes a group's results; a null one is not needed.
-  void write(std::array<std::byte*, 2> results, const Accumulator* acc, const ReducePlan& plan,
-             std::int64_t group) const noexcept;
+  void write(const std::array<ReducedTarget, 2>& results, const Accumulator* acc,
+             const ReducePlan& plan, std::int64_t group) const noexcept;
 
  private:
-  void write_one(std::byte* result, const Accumulator* acc, double scale, const ReducePlan& plan,
-                 std::int64_t group) const noexcept;
+  void write_one(const ReducedTarget& result, const Accumulator* acc, double scale,
+                 const ReducePlan& plan, std::int64_t group) const noexcept;
 
   ReductionKind kind_;
   double scale_;
