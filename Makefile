@@ -5,7 +5,7 @@ WORKLOADS ?= seed-cnn mlp784 gometal-cnn resnet18-cifar
 DEVICE ?= cpu
 DIGITS := build/data/digits.png
 
-.PHONY: help demo test test-full check bench format clean
+.PHONY: help demo test test-full check bench docs format clean
 
 help:
 	@echo "make demo       train LeNet on real handwritten digits"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-full  every test there is, under every configuration"
 	@echo "make check      format, layer and file checks alone"
 	@echo "make bench      measure every workload, one JSON object a line"
+	@echo "make docs       write docs/ops anew from the ops' records"
 	@echo "make format     format the sources"
 	@echo "make clean      remove the build tree"
 
@@ -45,6 +46,12 @@ bench:
 	@for workload in $(WORKLOADS); do \
 	  INGOT_FALLBACK=error build/demo/bin/ingot bench $$workload --device $(DEVICE) --json || exit 1; \
 	done
+
+docs:
+	@scripts/setup.sh test
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release --target test_docs
+	@UPDATE_DOCS=1 build/release/tests/test_docs --gtest_brief=1
 
 format:
 	@scripts/setup.sh test

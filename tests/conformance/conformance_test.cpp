@@ -64,6 +64,7 @@ void register_all() {
     for (const Case& item : all_cases(*op)) add_case(item, backends);
   }
   add_test("refusals", "list", check_refusal_list);
+  for (const auto& [bug, check] : planted_bug_checks()) add_test("planted", bug, check);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/conformance/support/op_case.h"
@@ -50,5 +51,8 @@ bool rewrites_refusals();
 void write_refusals();
 /// Backends that can run here; one that cannot is reported in one line.
 std::vector<std::string> usable_backends();
+
+/// One check a planted bug: the suite finds it. Empty in builds without INGOT_PLANTED_BUGS.
+std::vector<std::pair<std::string, void (*)()>> planted_bug_checks();
 
 }  // namespace ingot::conformance
