@@ -415,7 +415,7 @@ class Fuser {
       const Node& node = units_.node(unit.members.front());
       if (rewriter.done(node)) continue;
       rewriter.clone(node);
-      if (node.op().traits.elementwise) ++context_.statistics["fuse.alone"];
+      if (is_pointwise(node)) ++context_.statistics["fuse.alone"];
     }
     return rewriter.finish();
   }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ingot/ir/core_ops.h"
-#include "ingot/ir/op_def.h"
+#include "ingot/passes/node_kinds.h"
 
 namespace ingot {
 namespace {
@@ -57,7 +57,7 @@ class BodyBuilder {
 /// The member that the Region is named after: what is no elementwise op, else the last.
 const Node& primary_of(const FusionUnits& units, int u) {
   for (const int id : units.unit(u).members) {
-    if (!units.node(id).op().traits.elementwise) return units.node(id);
+    if (!is_pointwise(units.node(id))) return units.node(id);
   }
   return units.node(units.unit(u).members.back());
 }

@@ -8,7 +8,8 @@ namespace ingot {
 
 /// One result element from one element of each operand, broadcast.
 inline bool is_pointwise(const Node& node) {
-  return node.op().traits.elementwise || &node.op() == &broadcast_to_op();
+  const OpDef& op = node.op();
+  return op.traits.elementwise || &op == &broadcast_to_op() || &op == &cast_op();
 }
 
 /// A primitive reduction, or a composite of that form (mean) which the target kept whole.

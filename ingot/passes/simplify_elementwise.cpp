@@ -201,6 +201,7 @@ std::span<const SimplifyRule> elementwise_rules() {
       SimplifyRule{"select_constant", "select", select_constant},
       SimplifyRule{"cast_same", "cast", cast_same},
       SimplifyRule{"cast_of_cast", "cast", cast_of_cast},
+      SimplifyRule{"sink_broadcasts", "cast", sink_broadcasts},
       SimplifyRule{"sink_broadcasts", "", sink_broadcasts},
   };
   return kRules;

@@ -142,6 +142,15 @@ TEST(Fuse, ReductionComputesItsChain) {
   EXPECT_EQ(regions(*fused(net.graph)), (Texts{"exp mul sum"}));
 }
 
+TEST(Fuse, CountsMatchesInOneKernel) {
+  Net net;
+  const Value a = net.input("a", {8});
+  const Value b = net.input("b", {8});
+  const Value hits = ops::cast(ops::elementwise("eq", {a, b}), DType::i32);
+  net.graph.fetch("y", ops::sum(hits, {}));
+  EXPECT_EQ(regions(*fused(net.graph)), (Texts{"eq cast sum"}));
+}
+
 TEST(Fuse, ReductionOfWhatIsStoredRunsWithItsMaker) {
   Net net;
   const Value x = net.input("x", {8, 8});

@@ -33,7 +33,7 @@ class FakeTarget final : public Target {
     const Node& primary = primary_of(node);
     const std::string_view op = primary.op().name;
     if (blocked && op.starts_with("conv2d")) return conv_wish(node, primary);
-    if (node.op().traits.elementwise || op == "optimizer_update") return {};
+    if (node.op().traits.elementwise || op == "cast" || op == "optimizer_update") return {};
     if (node.body() != nullptr || op == "max_pool2d" || op == "sum" || op == "mean" ||
         op == "moments" || op.starts_with("batch_norm")) {
       return {};
@@ -56,14 +56,15 @@ class FakeTarget final : public Target {
     }
     const std::string_view first = region_nodes.front()->op().name;
     if (refused.contains(first)) return Support::no("nothing follows " + std::string(first));
-    if (!consumer.op().traits.elementwise && !consumer.op().traits.reduction) {
+    const auto light = [](const Node* n) {
+      return n->op().traits.elementwise || n->op().traits.reduction || n->op().name == "cast" ||
+             n->op().name == "broadcast_to";
+    };
+    if (!light(&consumer)) {
       return Support::no("not a fusable op");
     }
     const bool heavy = first.starts_with("conv2d") || first == "matmul" || first == "batch_norm";
     if (heavy && consumer.op().traits.reduction) return Support::no("no reduction after it");
-    const auto light = [](const Node* n) {
-      return n->op().traits.elementwise || n->op().traits.reduction;
-    };
     if (!heavy && !std::all_of(region_nodes.begin(), region_nodes.end(), light)) {
       return Support::no("its producer takes no epilogue");
     }
