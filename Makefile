@@ -22,8 +22,8 @@ demo:
 	@cmake --preset demo -Wno-dev >/dev/null
 	@cmake --build --preset demo --target ingot_cli
 	@scripts/fetch_digits.sh $(DIGITS)
-	@build/demo/bin/ingot train --model lenet --data digits:$(DIGITS) --epochs 12 --batch 32 \
-	  --lr 0.05 --schedule cosine --seed 1 --out $(RUN_DIR)
+	@build/demo/bin/ingot train --model lenet --data digits:$(DIGITS) --epochs 15 --batch 32 \
+	  --lr 0.05 --schedule one-cycle --shift 2 --seed 1 --out $(RUN_DIR)
 	@echo "The run folder is $(abspath $(RUN_DIR))"
 
 test:
