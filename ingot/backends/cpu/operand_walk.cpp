@@ -127,7 +127,35 @@ void gather_as(T* out, const T* in, const std::array<std::int64_t, kAxes>& sizes
     offset += index[k] * strides[k];
   }
   const auto last = static_cast<std::size_t>(rank - 1);
+  const bool repeats = rank > 1 && strides[last] == 1 && strides[last - 1] == 0;
   while (n > 0) {
+    if (repeats && index[last] == 0) {
+      // One short run over and over, as a channel block over its pixels: copied by doubling.
+      const std::int64_t left = (sizes[last - 1] - index[last - 1]) * sizes[last];
+      const std::int64_t whole = std::min(n, left) / sizes[last] * sizes[last];
+      if (whole > sizes[last]) {
+        std::copy_n(in + offset, sizes[last], out);
+        for (std::int64_t done = sizes[last]; done < whole;) {
+          const std::int64_t more = std::min(done, whole - done);
+          std::copy_n(out, more, out + done);
+          done += more;
+        }
+        out += whole;
+        n -= whole;
+        index[last - 1] += whole / sizes[last];
+        if (index[last - 1] == sizes[last - 1]) {
+          index[last - 1] = 0;
+          for (int i = rank - 3; i >= 0; --i) {
+            const auto k = static_cast<std::size_t>(i);
+            offset += strides[k];
+            if (++index[k] < sizes[k]) break;
+            offset -= sizes[k] * strides[k];
+            index[k] = 0;
+          }
+        }
+        continue;
+      }
+    }
     const std::int64_t run = std::min(n, sizes[last] - index[last]);
     copy_run(out, in + offset, strides[last], run);
     out += run;

@@ -105,6 +105,44 @@ HWY_INLINE void fold_columns(const MakeOp& make_op, const Finish& finish, const 
   for (; c < columns; ++c) finish.scalar(c, x + c, rows, columns);
 }
 
+/// Fewer columns than lanes: a vector takes several rows at once. `op` has its operands repeated
+/// accordingly.
+template <class Op, class Finish>
+HWY_INLINE void fold_narrow(const Op& op, const Finish& finish, const float* x, std::int64_t rows,
+                            std::int64_t columns) {
+  const D d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t together = lanes / columns;
+  const std::int64_t whole = rows / together;
+  V even = hn::Set(d, Op::kStart);
+  V odd = even;
+  std::int64_t r = 0;
+  for (; r + 2 <= whole; r += 2) {
+    even = op(even, hn::LoadU(d, x + r * lanes));
+    odd = op(odd, hn::LoadU(d, x + (r + 1) * lanes));
+  }
+  if (r < whole) even = op(even, hn::LoadU(d, x + r * lanes));
+  alignas(64) float out[16];
+  alignas(64) float odds[16];
+  hn::StoreU(even, d, out);
+  hn::StoreU(odd, d, odds);
+  for (std::int64_t k = 0; k < lanes; ++k) out[k] = Op::combine(out[k], odds[k]);
+  for (std::int64_t k = columns; k < lanes; ++k) {
+    out[k % columns] = Op::combine(out[k % columns], out[k]);
+  }
+  finish(0, out, columns);
+  const std::int64_t done = whole * together;
+  for (std::int64_t c = 0; c < columns && done < rows; ++c) {
+    finish.scalar(c, x + done * columns + c, rows - done, columns);
+  }
+}
+
+/// Whether fold_narrow takes this many columns.
+HWY_INLINE bool is_narrow(std::int64_t columns) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(D()));
+  return columns < lanes && lanes % columns == 0;
+}
+
 struct SumColumns {
   double* acc;
   HWY_INLINE void operator()(std::int64_t c, const float* part, std::int64_t n) const {
@@ -160,13 +198,21 @@ float square_sum(const float* x, float shift, std::int64_t n) {
   return fold(SquareSum{hn::Set(D(), shift)}, x, n);
 }
 void column_sum(double* acc, const float* x, std::int64_t rows, std::int64_t columns) {
+  if (is_narrow(columns)) return fold_narrow(Sum(), SumColumns{acc}, x, rows, columns);
   fold_columns(Always<Sum>(), SumColumns{acc}, x, rows, columns);
 }
 void column_max(double* acc, const float* x, std::int64_t rows, std::int64_t columns) {
+  if (is_narrow(columns)) return fold_narrow(Max(), MaxColumns{acc}, x, rows, columns);
   fold_columns(Always<Max>(), MaxColumns{acc}, x, rows, columns);
 }
 void column_square_sum(double* acc, const float* shift, const float* x, std::int64_t rows,
                        std::int64_t columns) {
+  if (is_narrow(columns)) {
+    alignas(64) float repeated[16];
+    for (std::int64_t k = 0; k < 16; ++k) repeated[k] = shift[k % columns];
+    const SquareSum op{hn::LoadU(D(), repeated)};
+    return fold_narrow(op, SquareColumns{acc, shift}, x, rows, columns);
+  }
   fold_columns(Shifted{shift}, SquareColumns{acc, shift}, x, rows, columns);
 }
 
