@@ -50,12 +50,16 @@ class Assigner {
     }
   }
 
-  /// A body's arguments and results lie as the Region's operands and outputs do.
+  /// A body's arguments and results lie as the Region's operands and outputs do, and so does what
+  /// has a result's shape between them.
   static void set_body_layouts(Node& region) {
     for (const auto& inner : region.body()->nodes()) {
-      if (&inner->op() != &argument_op()) continue;
-      inner->set_layout(0,
-                        region.input(static_cast<std::size_t>(inner->integer("index"))).layout());
+      if (&inner->op() == &argument_op()) {
+        const auto index = static_cast<std::size_t>(inner->integer("index"));
+        inner->set_layout(0, region.input(index).layout());
+      } else if (inner->outputs().front().type.shape == region.output_type().shape) {
+        inner->set_layout(0, region.outputs().front().layout);
+      }
     }
     for (std::size_t i = 0; i < region.outputs().size(); ++i) {
       const Value result = region.body()->fetches()[i].value;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/backends/cpu/sliced_kernel.h"
 #include "ingot/ir/op_def.h"
 
 namespace ingot::cpu {
@@ -44,13 +45,13 @@ struct Pass {
 };
 
 template <typename T>
-class DirectCorrelate final : public Kernel {
+class DirectCorrelate final : public SlicedKernel {
  public:
   DirectCorrelate(const KernelProblem& problem, const CpuBackend& backend)
-      : problem_(ConvProblem::of(problem.node)),
+      : SlicedKernel(backend.pool()),
+        problem_(ConvProblem::of(problem.node)),
         forward_(conv_kind(problem.node) == ConvKind::forward),
         slots_(problem),
-        pool_(backend.pool()),
         code_(direct_conv<T>()),
         plan_(forward_ ? forward_plan(problem_) : input_grad_plan(problem_)),
         weight_offsets_(*conv_values(problem.node).w) {
@@ -59,6 +60,7 @@ class DirectCorrelate final : public Kernel {
     const Node::Output& result = forward_ ? *values.y : *values.x;
     source_ = ImageOffsets(source.type.shape, source.layout);
     result_ = ImageOffsets(result.type.shape, result.layout);
+    result_image_ = forward_ ? problem_.y_image() : problem_.x_image();
     in_ = source.type.shape[1] / problem_.groups;
     out_ = result.type.shape[1] / problem_.groups;
     block_ = code_.correlate_block(out_);
@@ -72,30 +74,49 @@ class DirectCorrelate final : public Kernel {
     return size_of(packed_) + size_of(planes_) * pool_.size();
   }
 
-  void run(const KernelContext& context) noexcept override {
-    T* packed = reinterpret_cast<T*>(context.scratch);
-    pack_weights(context.at<T>(slots_.w), packed);
-    const T* source = context.at<T>(forward_ ? slots_.x : slots_.y);
-    T* result = context.at<T>(forward_ ? slots_.y : slots_.x);
-    const std::int64_t tasks = problem_.n * bands_ * group_tasks_ * parts_;
-    pool_.parallel_for(tasks, [&](std::int64_t task, int worker) {
-      const std::int64_t part = task % parts_;
-      const std::int64_t groups = task / parts_ % group_tasks_;
-      const std::int64_t band = task / (parts_ * group_tasks_) % bands_;
-      const std::int64_t image = task / (parts_ * group_tasks_ * bands_);
-      T* planes =
-          reinterpret_cast<T*>(context.scratch + size_of(packed_) + worker * size_of(planes_));
-      const std::int64_t end = std::min((groups + 1) * groups_each_, problem_.groups);
-      for (std::int64_t group = groups * groups_each_; group < end; ++group) {
-        run_band(source + image * source_.image, packed, planes, result + image * result_.image,
-                 group, band, part);
-      }
-    });
+  void prepare(const KernelContext& context) noexcept override {
+    pack_weights(context.at<T>(slots_.w), reinterpret_cast<T*>(context.scratch));
+  }
+  /// An image, or a part of one where there are few.
+  [[nodiscard]] std::int64_t slices() const noexcept override {
+    return problem_.n * (by_image_ ? 1 : image_tasks());
+  }
+  void run_slice(const KernelContext& context, std::int64_t slice, int worker) noexcept override {
+    if (!by_image_) return run_task(context, slice, worker);
+    for (std::int64_t i = 0; i < image_tasks(); ++i) {
+      run_task(context, slice * image_tasks() + i, worker);
+    }
+  }
+  [[nodiscard]] bool has_ranges() const noexcept override {
+    const bool images_follow = problem_.n == 1 || result_.image == result_image_;
+    return images_follow && (by_image_ || image_tasks() == 1);
+  }
+  [[nodiscard]] SliceRange range(std::int64_t slice) const noexcept override {
+    return {slice * result_image_, (slice + 1) * result_image_};
   }
 
  private:
   static std::int64_t size_of(std::int64_t elements) {
     return (elements * static_cast<std::int64_t>(sizeof(T)) + 63) / 64 * 64;
+  }
+
+  [[nodiscard]] std::int64_t image_tasks() const noexcept { return bands_ * group_tasks_ * parts_; }
+
+  void run_task(const KernelContext& context, std::int64_t task, int worker) noexcept {
+    const T* source = context.at<T>(forward_ ? slots_.x : slots_.y);
+    T* result = context.at<T>(forward_ ? slots_.y : slots_.x);
+    const T* packed = reinterpret_cast<const T*>(context.scratch);
+    T* planes =
+        reinterpret_cast<T*>(context.scratch + size_of(packed_) + worker * size_of(planes_));
+    const std::int64_t part = task % parts_;
+    const std::int64_t groups = task / parts_ % group_tasks_;
+    const std::int64_t band = task / (parts_ * group_tasks_) % bands_;
+    const std::int64_t image = task / image_tasks();
+    const std::int64_t end = std::min((groups + 1) * groups_each_, problem_.groups);
+    for (std::int64_t group = groups * groups_each_; group < end; ++group) {
+      run_band(source + image * source_.image, packed, planes, result + image * result_.image,
+               group, band, part);
+    }
   }
 
   void choose_tasks() {
@@ -115,6 +136,7 @@ class DirectCorrelate final : public Kernel {
     // A small batch is split over output channels, too, each part copying the planes again.
     const std::int64_t tasks = std::max<std::int64_t>(problem_.n * bands_ * group_tasks_, 1);
     parts_ = std::clamp<std::int64_t>(8 / tasks, 1, std::max<std::int64_t>(blocks_ / 2, 1));
+    by_image_ = problem_.n >= 8;
   }
 
   void prepare_passes() {
@@ -211,7 +233,6 @@ class DirectCorrelate final : public Kernel {
   ConvProblem problem_;
   bool forward_;
   ConvSlots slots_;
-  ThreadPool& pool_;
   DirectConv<T> code_;
   PlanePlan plan_;
   WeightOffsets weight_offsets_;
@@ -220,8 +241,10 @@ class DirectCorrelate final : public Kernel {
   std::int64_t block_ = 0, blocks_ = 0;
   std::int64_t band_rows_ = 0, bands_ = 0;
   std::int64_t groups_each_ = 1, group_tasks_ = 1, parts_ = 1;
-  std::int64_t planes_ = 0;  ///< elements of one worker's planes
-  std::int64_t packed_ = 0;  ///< elements of the packed weights
+  bool by_image_ = false;
+  std::int64_t result_image_ = 0;  ///< elements
+  std::int64_t planes_ = 0;        ///< elements of one worker's planes
+  std::int64_t packed_ = 0;        ///< elements of the packed weights
   std::vector<Pass> passes_;
 };
 

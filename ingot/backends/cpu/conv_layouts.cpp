@@ -1,6 +1,7 @@
 // Which layouts convolutions run fastest in.
 #include "ingot/backends/cpu/conv_problem.h"
 #include "ingot/backends/cpu/cpu_layouts.h"
+#include "ingot/backends/cpu/epilogue.h"
 #include "ingot/ir/op_def.h"
 #ifdef INGOT_HAVE_ONEDNN
 #include "ingot/backends/cpu/onednn_conv.h"
@@ -41,9 +42,28 @@ ConvLayoutChoice choose(const Node& node, int vector_block) {
 ConvLayoutChoice choose(const Node&, int) { return {}; }
 #endif
 
+/// The producer's operands and result as it wishes; what has the result's shape lies as it does.
+LayoutWish region_wish(const Node& region, const Node& producer, const LayoutWish& own) {
+  const Layout result = own.agnostic ? Layout() : own.outputs[0];
+  LayoutWish wish{.agnostic = false,
+                  .inputs = std::vector<Layout>(region.inputs().size()),
+                  .outputs = std::vector<Layout>(region.outputs().size(), result)};
+  for (std::size_t i = 0; i < wish.inputs.size(); ++i) {
+    if (region.input_type(i).shape == producer.output_type().shape) wish.inputs[i] = result;
+  }
+  for (std::size_t i = 0; i < producer.inputs().size() && !own.agnostic; ++i) {
+    const auto index = static_cast<std::size_t>(producer.input(i).node()->integer("index"));
+    wish.inputs[index] = own.inputs[i];
+  }
+  return wish;
+}
+
 }  // namespace
 
 LayoutWish conv_layout_wish(const Node& node, int vector_block) {
+  if (const Node* producer = cpu::epilogue_producer(node); producer != nullptr) {
+    return region_wish(node, *producer, conv_layout_wish(*producer, vector_block));
+  }
   if (!cpu::is_conv(node)) return {};
   if (cpu::conv_values(node).x->type.dtype != DType::f32) {
     return {.agnostic = false, .inputs = {{}, {}}, .outputs = {{}}};

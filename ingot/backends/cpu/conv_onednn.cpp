@@ -12,6 +12,7 @@
 #include "ingot/backends/cpu/conv_weights.h"
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/backends/cpu/onednn_conv.h"
+#include "ingot/backends/cpu/sliced_kernel.h"
 #include "ingot/base/error.h"
 #include "ingot/ir/op_def.h"
 
@@ -69,13 +70,13 @@ std::unique_ptr<ConvPrimitive> make_primitive(ConvProblem problem, std::int64_t 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// What the three have in common: one primitive for the full slices, one for the rest.
-class OnednnConv : public Kernel {
+class OnednnConv : public SlicedKernel {
  public:
   OnednnConv(const KernelProblem& problem, const CpuBackend& backend, BatchSlices slices)
-      : problem_(ConvProblem::of(problem.node)),
+      : SlicedKernel(backend.pool()),
+        problem_(ConvProblem::of(problem.node)),
         kind_(conv_kind(problem.node)),
         slots_(problem),
-        pool_(backend.pool()),
         slices_(slices) {
     ConvLayouts layouts = layouts_of(problem.node);
     layouts.w = primitive_weights(problem_, kind_, layouts);
@@ -92,11 +93,12 @@ class OnednnConv : public Kernel {
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
     return scratch_each_ * pool_.size();
   }
+  [[nodiscard]] std::int64_t slices() const noexcept override { return slices_.count; }
 
  protected:
   /// Runs one slice; fills `result` with NaN, which the step reports, should oneDNN fail.
-  void run_slice(const KernelContext& context, std::int64_t slice, int worker, float* w,
-                 float* result, std::int64_t result_size) noexcept {
+  void run_primitive(const KernelContext& context, std::int64_t slice, int worker, float* w,
+                     float* result, std::int64_t result_size) noexcept {
     ConvPrimitive& primitive = slice + 1 == slices_.count && rest_ ? *rest_ : *primitive_;
     const std::int64_t first = slice * slices_.images;
     const bool ok = primitive.run(worker, {.x = context.at<float>(slots_.x) + first * x_image(),
@@ -104,6 +106,10 @@ class OnednnConv : public Kernel {
                                            .y = context.at<float>(slots_.y) + first * y_image(),
                                            .scratch = context.scratch + worker * scratch_each_});
     if (!ok) std::fill_n(result, result_size, std::numeric_limits<float>::quiet_NaN());
+  }
+  [[nodiscard]] SliceRange range_of(std::int64_t slice, std::int64_t image) const noexcept {
+    const std::int64_t first = slice * slices_.images;
+    return {first * image, (first + slices_.images_of(slice)) * image};
   }
   [[nodiscard]] std::int64_t x_image() const noexcept { return problem_.x_image(); }
   [[nodiscard]] std::int64_t y_image() const noexcept { return problem_.y_image(); }
@@ -115,7 +121,6 @@ class OnednnConv : public Kernel {
   ConvProblem problem_;
   ConvKind kind_;
   ConvSlots slots_;
-  ThreadPool& pool_;
   BatchSlices slices_;
   std::unique_ptr<ConvPrimitive> primitive_;
   std::unique_ptr<ConvPrimitive> rest_;  ///< null: every slice is full
@@ -128,13 +133,14 @@ class OnednnConvForward final : public OnednnConv {
   OnednnConvForward(const KernelProblem& problem, const CpuBackend& backend)
       : OnednnConv(problem, backend, slice_batch(ConvProblem::of(problem.node))) {}
 
-  void run(const KernelContext& context) noexcept override {
-    float* w = context.at<float>(slots_.w);
-    float* y = context.at<float>(slots_.y);
-    pool_.parallel_for(slices_.count, [&](std::int64_t slice, int worker) {
-      run_slice(context, slice, worker, w, y + slice * slices_.images * y_image(),
-                slices_.images_of(slice) * y_image());
-    });
+  void run_slice(const KernelContext& context, std::int64_t slice, int worker) noexcept override {
+    const auto [begin, end] = range(slice);
+    run_primitive(context, slice, worker, context.at<float>(slots_.w),
+                  context.at<float>(slots_.y) + begin, end - begin);
+  }
+  [[nodiscard]] bool has_ranges() const noexcept override { return true; }
+  [[nodiscard]] SliceRange range(std::int64_t slice) const noexcept override {
+    return range_of(slice, y_image());
   }
 };
 
@@ -154,17 +160,17 @@ class OnednnConvInputGrad final : public OnednnConv {
     return OnednnConv::scratch_bytes() + (swap_.block > 0 ? aligned(4 * problem_.weights()) : 0);
   }
 
-  void run(const KernelContext& context) noexcept override {
-    float* w = context.at<float>(slots_.w);
-    if (swap_.block > 0) {
-      swap_.run(w, own_scratch(context), pool_);
-      w = own_scratch(context);
-    }
-    float* x = context.at<float>(slots_.x);
-    pool_.parallel_for(slices_.count, [&](std::int64_t slice, int worker) {
-      run_slice(context, slice, worker, w, x + slice * slices_.images * x_image(),
-                slices_.images_of(slice) * x_image());
-    });
+  void prepare(const KernelContext& context) noexcept override {
+    if (swap_.block > 0) swap_.run(context.at<float>(slots_.w), own_scratch(context), pool_);
+  }
+  void run_slice(const KernelContext& context, std::int64_t slice, int worker) noexcept override {
+    float* w = swap_.block > 0 ? own_scratch(context) : context.at<float>(slots_.w);
+    const auto [begin, end] = range(slice);
+    run_primitive(context, slice, worker, w, context.at<float>(slots_.x) + begin, end - begin);
+  }
+  [[nodiscard]] bool has_ranges() const noexcept override { return true; }
+  [[nodiscard]] SliceRange range(std::int64_t slice) const noexcept override {
+    return range_of(slice, x_image());
   }
 
  private:
@@ -181,15 +187,20 @@ class OnednnConvWeightGrad final : public OnednnConv {
     return OnednnConv::scratch_bytes() + 4 * partial_ * (slices_.count - 1);
   }
 
+  /// Group 0 writes the result itself, the others partial sums.
+  void run_slice(const KernelContext& context, std::int64_t group, int worker) noexcept override {
+    float* w =
+        group == 0 ? context.at<float>(slots_.w) : own_scratch(context) + (group - 1) * partial_;
+    run_primitive(context, group, worker, w, w, problem_.weights());
+  }
+  [[nodiscard]] bool has_ranges() const noexcept override { return false; }
+  [[nodiscard]] SliceRange range(std::int64_t) const noexcept override { return {}; }
+
   void run(const KernelContext& context) noexcept override {
-    float* result = context.at<float>(slots_.w);
-    float* partials = own_scratch(context);
-    // Group 0 writes the result itself, the others partial sums.
-    pool_.parallel_for(slices_.count, [&](std::int64_t group, int worker) {
-      float* w = group == 0 ? result : partials + (group - 1) * partial_;
-      run_slice(context, group, worker, w, w, problem_.weights());
-    });
+    OnednnConv::run(context);
     if (slices_.count == 1) return;
+    float* result = context.at<float>(slots_.w);
+    const float* partials = own_scratch(context);
     constexpr std::int64_t kChunk = 4096;
     pool_.parallel_for((problem_.weights() + kChunk - 1) / kChunk, [&](std::int64_t chunk, int) {
       const std::int64_t begin = chunk * kChunk;

@@ -36,7 +36,7 @@ bool is_mean(const Node& node) { return &node.op() == &mean_op(); }
 
 class Analysis {
  public:
-  FusedBody run(const Node& node) {
+  FusedBody run(const Node& node, const Node* producer) {
     if (node.body() == nullptr) {
       for (std::size_t i = 0; i < node.inputs().size(); ++i) {
         bind_operand(node.input(i), static_cast<int>(i), node.input(i));
@@ -51,6 +51,8 @@ class Analysis {
         if (&inner->op() == &argument_op()) {
           const auto index = static_cast<int>(inner->integer("index"));
           bind_operand(inner->output(), index, node.input(static_cast<std::size_t>(index)));
+        } else if (inner.get() == producer) {
+          bind_operand(inner->output(), static_cast<int>(node.inputs().size()), inner->output());
         } else {
           add(*inner);
         }
@@ -339,6 +341,18 @@ Support fusable(const Node& node) {
   return Support::yes();
 }
 
-FusedBody analyse_fused(const Node& node) { return Analysis().run(node); }
+FusedBody analyse_fused(const Node& node, const Node* producer) {
+  return Analysis().run(node, producer);
+}
+
+LoweredProgram lower_stage(const MapStage& stage) {
+  std::vector<DType> types;
+  std::vector<bool> varies;
+  for (const MapTensor& input : stage.input_tensors) {
+    types.push_back(input.type.dtype);
+    varies.push_back(input.type.shape == stage.result.type.shape);
+  }
+  return lower_scalar(stage.program, types, varies, stage.output_types);
+}
 
 }  // namespace ingot

@@ -48,8 +48,11 @@ struct FusedBody {
   std::vector<int> reduced_axes;  ///< of the last stage's shape, sorted
 };
 
-/// Analyses a fused Region, or a Node that could be in one.
-FusedBody analyse_fused(const Node& node);
+/// Analyses a fused Region, or a Node that could be in one. The result of `producer`, a Node of the
+/// body that something else runs, counts as one more operand of the Region.
+FusedBody analyse_fused(const Node& node, const Node* producer = nullptr);
+/// The program of a stage in terms of tile operations.
+LoweredProgram lower_stage(const MapStage& stage);
 
 /// Whether a Node can be part of a fused Region at all.
 Support fusable(const Node& node);

@@ -42,16 +42,6 @@ struct PaddedCopy {
   std::int64_t offset;  // in the scratch memory
 };
 
-LoweredProgram lower_stage(const MapStage& stage) {
-  std::vector<DType> types;
-  std::vector<bool> varies;
-  for (const MapTensor& input : stage.input_tensors) {
-    types.push_back(input.type.dtype);
-    varies.push_back(input.type.shape == stage.result.type.shape);
-  }
-  return lower_scalar(stage.program, types, varies, stage.output_types);
-}
-
 Support check_fused(const FusedBody& body) {
   if (!body.support) return body.support;
   for (const MapStage& stage : body.stages) {

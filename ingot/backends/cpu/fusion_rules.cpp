@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "ingot/backends/cpu/epilogue.h"
 #include "ingot/backends/cpu/fused_body.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
@@ -62,6 +63,25 @@ Support check_sizes(std::span<const Node* const> region, const Node& consumer) {
   return Support::yes();
 }
 
+/// Elementwise Nodes of the shape of what a convolution or product makes.
+Support can_join_epilogue(std::span<const Node* const> region, const Node& producer,
+                          const Node& consumer) {
+  const Shape& shape = producer.output_type().shape;
+  std::vector<const Node*> followers{&consumer};
+  for (const Node* node : region) {
+    if (node != &producer) followers.push_back(node);
+  }
+  for (const Node* node : followers) {
+    if (const Support support = fusable(*node); !support) return support;
+    if (is_fused_reduction(*node)) return Support::no("an epilogue takes no reductions");
+    if (node->output_type().shape != shape) {
+      return Support::no(fmt::format("an epilogue of {} takes no {}", shape.to_string(),
+                                     node->output_type().shape.to_string()));
+    }
+  }
+  return check_sizes(region, consumer);
+}
+
 /// Calls fn(node) for the Nodes of a Region's body, or for the Node itself.
 template <class Fn>
 void for_each_inner(const Node& node, const Fn& fn) {
@@ -73,6 +93,9 @@ void for_each_inner(const Node& node, const Fn& fn) {
 
 Support can_join_region(std::span<const Node* const> region, const Node& consumer) {
   if (const Support support = fusable(consumer); !support) return support;
+  if (const Node* producer = cpu::epilogue_producer(region); producer != nullptr) {
+    return can_join_epilogue(region, *producer, consumer);
+  }
   const Node* reduction = is_fused_reduction(consumer) ? &consumer : nullptr;
   const Shape* widest = &loop_shape(consumer);
   for (const Node* node : region) {
@@ -108,7 +131,10 @@ Support can_join_region(std::span<const Node* const> region, const Node& consume
   return check_sizes(region, consumer);
 }
 
-bool is_fused_node(const Node& node) { return &node.op() == &fused_op() || fusable(node).ok; }
+bool is_fused_node(const Node& node) {
+  if (&node.op() == &fused_op()) return cpu::epilogue_producer(node) == nullptr;
+  return fusable(node).ok;
+}
 
 bool fused_accepts(const Node& node, const Layout& layout) {
   bool ok = true;

@@ -1,0 +1,249 @@
+#include "ingot/backends/cpu/epilogue.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/backends/cpu/fused_body.h"
+#include "ingot/backends/cpu/parallel.h"
+#include "ingot/backends/cpu/sliced_kernel.h"
+#include "ingot/ir/core_ops.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/ops/op_list.h"
+
+namespace ingot::cpu {
+namespace {
+
+std::size_t at(int i) noexcept { return static_cast<std::size_t>(i); }
+
+const KernelCandidate* producer_candidate(const Node& producer, const Backend& backend,
+                                          std::string& reasons) {
+  for (const KernelCandidate& candidate : backend.kernels().candidates(producer.op().name)) {
+    const Support support = candidate.supports(producer, backend);
+    if (support) return &candidate;
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", candidate.name, support.reason);
+  }
+  return nullptr;
+}
+
+Support check_stage(const MapStage& stage) {
+  if (is_padded(stage.result.type.shape, stage.result.layout)) {
+    return Support::no("an epilogue takes no padding");
+  }
+  for (const MapTensor& input : stage.input_tensors) {
+    const auto walk = OperandWalk::make(stage.result.type.shape, stage.result.layout,
+                                        input.type.shape, input.layout);
+    if (walk && walk->padded_axis() >= 0) return Support::no("an epilogue takes no padding");
+  }
+  return MapProgram::check(lower_stage(stage), stage.input_tensors, stage.result);
+}
+
+Support supports(const Node& node, const Backend& backend) {
+  const Node* producer = epilogue_producer(node);
+  if (producer == nullptr) return Support::no("no convolution or product to follow");
+  const bool direct = std::ranges::all_of(
+      producer->inputs(), [](const Value& input) { return &input.node()->op() == &argument_op(); });
+  if (!direct) return Support::no("the producer must read the Region's operands");
+  const FusedBody body = analyse_fused(node, producer);
+  if (!body.support) return body.support;
+  if (!body.reductions.empty()) return Support::no("an epilogue takes no reductions");
+  for (const MapStage& stage : body.stages) {
+    if (const Support support = check_stage(stage); !support) return support;
+  }
+  const MapTensor& last = body.stages.back().result;
+  if (last.type.shape != producer->output_type().shape ||
+      last.layout != producer->outputs()[0].layout) {
+    return Support::no("an epilogue has its producer's shape and layout");
+  }
+  std::string reasons;
+  if (producer_candidate(*producer, backend, reasons) == nullptr) return Support::no(reasons);
+  return Support::yes();
+}
+
+struct Stage {
+  MapProgram program;
+  std::vector<FusedTensor> inputs, outputs;
+};
+
+class EpilogueKernel final : public Kernel {
+ public:
+  EpilogueKernel(const KernelProblem& problem, const CpuBackend& backend)
+      : pool_(backend.pool()), inputs_(problem.inputs), outputs_(problem.outputs) {
+    const Node& producer = *epilogue_producer(problem.node);
+    produced_ = static_cast<int>(inputs_.size());
+    make_producer(producer, backend);
+    const FusedBody body = analyse_fused(problem.node, &producer);
+    scratch_bytes_ = producer_->scratch_bytes();
+    reserve(0);
+    for (const MapTensor& temporary : body.temporaries) {
+      temporaries_.push_back(reserve(temporary.layout.physical_bytes(temporary.type)));
+    }
+    for (const MapStage& stage : body.stages) {
+      stages_.push_back({MapProgram(lower_stage(stage), stage.input_tensors, stage.result),
+                         stage.inputs, stage.outputs});
+      frame_bytes_ = std::max(frame_bytes_, stages_.back().program.frame_bytes());
+    }
+    frames_ = reserve(frame_bytes_ * pool_.size());
+    choose_target(body.stages.back(), producer.output_type().dtype);
+    if (target_ < 0) {
+      const Node::Output& result = producer.outputs()[0];
+      buffer_ = reserve(result.layout.physical_bytes(result.type));
+    }
+    name_ = fmt::format("{} + epilogue", producer_->name());
+  }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+  [[nodiscard]] std::int64_t scratch_bytes() const noexcept override { return scratch_bytes_; }
+
+  void run(const KernelContext& context) noexcept override {
+    std::array<std::byte*, kMaxOperands + 1> slots{};
+    for (std::size_t i = 0; i < producer_inputs_.size(); ++i) {
+      slots[i] = context.slots[producer_inputs_[i]];
+    }
+    slots[producer_inputs_.size()] = produced(context);
+    const KernelContext inner{slots.data(), context.scratch, context.errors};
+
+    // Smaller shapes, such as a scale of each channel, come first.
+    for (std::size_t i = 0; i + 1 < stages_.size(); ++i) {
+      run_stage(stages_[i], context, {0, stages_[i].program.size()}, 0);
+    }
+    const Stage& last = stages_.back();
+    if (sliced_ != nullptr) {
+      sliced_->prepare(inner);
+      pool_.parallel_for(sliced_->slices(), [&](std::int64_t slice, int worker) {
+        sliced_->run_slice(inner, slice, worker);
+        run_stage(last, context, sliced_->range(slice), worker);
+      });
+      return;
+    }
+    producer_->run(inner);
+    const std::int64_t size = last.program.size();
+    parallel_ranges(pool_, size, 1024, static_cast<double>(size) * last.program.cost(),
+                    [&](std::int64_t begin, std::int64_t end, int worker) {
+                      run_stage(last, context, {begin, end}, worker);
+                    });
+  }
+
+ private:
+  static constexpr std::size_t kMaxOperands = 4;  // of a producer
+
+  std::int64_t reserve(std::int64_t bytes) {
+    scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
+    return std::exchange(scratch_bytes_, scratch_bytes_ + (bytes + 63) / 64 * 64);
+  }
+
+  /// The producer's kernel has slots of its own: its operands, then its result.
+  void make_producer(const Node& producer, const CpuBackend& backend) {
+    KernelProblem problem{producer, {}, {}};
+    for (const Value& input : producer.inputs()) {
+      problem.inputs.push_back(static_cast<int>(producer_inputs_.size()));
+      producer_inputs_.push_back(inputs_[at(static_cast<int>(input.node()->integer("index")))]);
+    }
+    problem.outputs.push_back(static_cast<int>(producer_inputs_.size()));
+    std::string reasons;
+    producer_ = producer_candidate(producer, backend, reasons)->create(problem, backend);
+    sliced_ = dynamic_cast<SlicedKernel*>(producer_.get());
+    if (sliced_ != nullptr && !sliced_->has_ranges()) sliced_ = nullptr;
+  }
+
+  /// The producer writes to a result that the program may overwrite in place, if there is one.
+  void choose_target(const MapStage& stage, DType dtype) {
+    const Stage& last = stages_.back();
+    const auto is_produced = [&](const FusedTensor& tensor) {
+      return tensor.kind == FusedTensor::Kind::operand && tensor.index == produced_;
+    };
+    const auto input = std::ranges::find_if(last.inputs, is_produced) - last.inputs.begin();
+    for (std::size_t o = 0; o < last.outputs.size(); ++o) {
+      const FusedTensor& output = last.outputs[o];
+      if (output.kind != FusedTensor::Kind::result || stage.output_types[o] != dtype) continue;
+      if (!last.program.in_place(static_cast<int>(input), static_cast<int>(o))) continue;
+      target_ = output.index;
+      return;
+    }
+  }
+
+  [[nodiscard]] std::byte* produced(const KernelContext& context) const noexcept {
+    return target_ >= 0 ? context.slots[outputs_[at(target_)]] : context.scratch + buffer_;
+  }
+
+  [[nodiscard]] std::byte* address(const FusedTensor& tensor,
+                                   const KernelContext& context) const noexcept {
+    switch (tensor.kind) {
+      case FusedTensor::Kind::operand:
+        return tensor.index == produced_ ? produced(context)
+                                         : context.slots[inputs_[at(tensor.index)]];
+      case FusedTensor::Kind::result: return context.slots[outputs_[at(tensor.index)]];
+      case FusedTensor::Kind::temporary: break;
+    }
+    return context.scratch + temporaries_[at(tensor.index)];
+  }
+
+  void run_stage(const Stage& stage, const KernelContext& context, SliceRange range,
+                 int worker) const noexcept {
+    std::array<const std::byte*, MapProgram::kMaxOperands> operands{};
+    std::array<std::byte*, MapProgram::kMaxOutputs> outputs{};
+    for (std::size_t i = 0; i < stage.inputs.size(); ++i) {
+      operands[i] = address(stage.inputs[i], context);
+    }
+    for (std::size_t i = 0; i < stage.outputs.size(); ++i) {
+      outputs[i] = address(stage.outputs[i], context);
+    }
+    MapProgram::Frame frame;
+    stage.program.bind(frame, {operands.data(), stage.inputs.size()},
+                       {outputs.data(), stage.outputs.size()},
+                       context.scratch + frames_ + worker * frame_bytes_);
+    stage.program.run(frame, range.begin, range.end);
+  }
+
+  ThreadPool& pool_;
+  std::vector<int> inputs_, outputs_;
+  std::vector<int> producer_inputs_;
+  std::unique_ptr<Kernel> producer_;
+  SlicedKernel* sliced_ = nullptr;  ///< the producer, when it has ranges
+  int produced_ = 0;                ///< the producer's result as an operand of the program
+  int target_ = -1;                 ///< result that the producer writes to; -1: the buffer
+  std::vector<Stage> stages_;
+  std::vector<std::int64_t> temporaries_;
+  std::int64_t buffer_ = 0, frames_ = 0, frame_bytes_ = 0;
+  std::int64_t scratch_bytes_ = 0;
+  std::string name_;
+};
+
+}  // namespace
+
+bool takes_epilogue(const Node& node) noexcept {
+  const OpDef* op = &node.op();
+  return op == &conv2d_op() || op == &conv2d_input_grad_op() || op == &matmul_op();
+}
+
+const Node* epilogue_producer(const Node& region) noexcept {
+  if (region.body() == nullptr) return nullptr;
+  for (const auto& node : region.body()->nodes()) {
+    if (takes_epilogue(*node)) return node.get();
+  }
+  return nullptr;
+}
+
+const Node* epilogue_producer(std::span<const Node* const> nodes) noexcept {
+  const auto it = std::ranges::find_if(nodes, [](const Node* n) { return takes_epilogue(*n); });
+  return it == nodes.end() ? nullptr : *it;
+}
+
+KernelCandidate epilogue_candidate() {
+  return {"epilogue", supports, [](const KernelProblem& problem, const Backend& backend) {
+            return std::make_unique<EpilogueKernel>(problem, as_cpu(backend));
+          }};
+}
+
+}  // namespace ingot::cpu
+
+namespace ingot {
+
+void register_epilogue_kernels(KernelTable& table) {
+  table.register_kernel(fused_op().name, cpu::epilogue_candidate());
+}
+
+}  // namespace ingot
