@@ -73,13 +73,30 @@ MapProgram::MapProgram(const LoweredProgram& lowered, std::span<const MapTensor>
     outputs_.push_back({output.value, tile_store_fn(output.dtype), dtype_size(output.dtype)});
     cost_ += 0.1;
   }
-  std::int64_t row = size_;
-  for (const Load& load : loads_) {
-    if (!load.walk.linear() && !load.walk.splat()) row = std::min(row, load.walk.run());
-  }
-  if (row >= kMinRow && row < size_) row_ = row;
+  choose_loads();
   assign_slots();
   find_direct_outputs();
+}
+
+void MapProgram::choose_loads() {
+  for (Load& load : loads_) {
+    if (load.walk.linear() || load.walk.splat()) {
+      load.kind = load.walk.linear() ? LoadKind::linear : LoadKind::splat;
+      continue;
+    }
+    std::int64_t row = load.walk.run();
+    load.kind = LoadKind::row;
+    if (row < kMinRow) {
+      row = load.walk.repeated();
+      load.kind = LoadKind::repeated;
+    }
+    if (row < kMinRow) {
+      load.kind = LoadKind::gathered;
+    } else if (row < size_) {
+      // Rows nest: the shortest divides the others.
+      row_ = row_ == 0 ? row : std::min(row_, row);
+    }
+  }
 }
 
 void MapProgram::assign_slots() {
@@ -105,7 +122,9 @@ void MapProgram::assign_slots() {
   bool staging = false;
   for (Load& load : loads_) {
     if (load.walk.splat() || (load.walk.linear() && load.convert == nullptr)) continue;
-    load.slot = slot_of[at(load.value)] = take();
+    load.slot = take();
+    // A repeated run stays in its slot from tile to tile.
+    if (load.kind != LoadKind::repeated) slot_of[at(load.value)] = load.slot;
     staging |= !load.walk.linear() && load.convert != nullptr;
   }
   for (int i = 0; i < end; ++i) {
@@ -177,6 +196,7 @@ bool MapProgram::is_loaded(int output) const noexcept {
 void MapProgram::bind(Frame& frame, std::span<const std::byte* const> operands,
                       std::span<std::byte* const> outputs, std::byte* memory) const noexcept {
   frame.memory = memory;
+  frame.repeated.fill({-1, 0});
   std::copy(operands.begin(), operands.end(), frame.operands.begin());
   for (const Constant& constant : constants_) {
     frame.values[at(constant.value)] = {constant.bits.data(), true};
@@ -209,40 +229,42 @@ std::int64_t MapProgram::tile(std::int64_t begin, std::int64_t end) const noexce
 
 void MapProgram::load(Frame& frame, std::int64_t begin, std::int64_t n,
                       bool partial) const noexcept {
-  for (const Load& load : loads_) {
-    if (load.walk.splat()) continue;
-    TileArg& value = frame.values[at(load.value)];
-    const std::byte* source = frame.operands[at(load.operand)];
-    std::byte* slot = frame.memory + load.slot;
-    bool contiguous = load.walk.linear();
-    std::int64_t position = begin;
-    if (!contiguous && row_ > 0) {
-      position = load.walk.offset(begin);
-      contiguous = load.walk.run_stride() == 1;
-      if (load.walk.run_stride() == 0) {
-        source += static_cast<std::size_t>(position) * load.element;
-        if (load.convert != nullptr) load.convert(slot, source, 1);
-        value = {load.convert != nullptr ? slot : source, true};
-        continue;
-      }
-    }
-    if (contiguous) {
-      source += static_cast<std::size_t>(position) * load.element;
-      if (load.convert != nullptr) {
-        load.convert(slot, source, n);
-        value = {slot, false};
-      } else if (partial) {
-        std::memcpy(frame.memory + load.tail, source, static_cast<std::size_t>(n) * load.element);
-        value = {frame.memory + load.tail, false};
-      } else {
-        value = {source, false};
-      }
-      continue;
+  for (std::size_t i = 0; i < loads_.size(); ++i) {
+    if (loads_[i].kind != LoadKind::splat) load_one(frame, i, begin, n, partial);
+  }
+}
+
+void MapProgram::load_one(Frame& frame, std::size_t index, std::int64_t begin, std::int64_t n,
+                          bool partial) const noexcept {
+  const Load& load = loads_[index];
+  TileArg& value = frame.values[at(load.value)];
+  const std::byte* source = frame.operands[at(load.operand)];
+  std::byte* slot = frame.memory + load.slot;
+  if (load.kind == LoadKind::gathered || load.kind == LoadKind::repeated ||
+      (load.kind == LoadKind::row && load.walk.run_stride() > 1)) {
+    value = {slot, false};
+    if (load.kind == LoadKind::repeated) {
+      auto& held = frame.repeated[index];
+      const std::int64_t start = load.walk.offset(begin);
+      if (held.first == start && held.second >= n) return;
+      held = {start, n};
     }
     std::byte* gathered = load.convert != nullptr ? frame.memory + staging_ : slot;
     load.walk.gather(gathered, source, load.element, begin, n);
     if (load.convert != nullptr) load.convert(slot, gathered, n);
-    value = {slot, false};
+    return;
+  }
+  const std::int64_t position = load.kind == LoadKind::row ? load.walk.offset(begin) : begin;
+  source += static_cast<std::size_t>(position) * load.element;
+  const bool one = load.kind == LoadKind::row && load.walk.run_stride() == 0;
+  if (load.convert != nullptr) {
+    load.convert(slot, source, one ? 1 : n);
+    value = {slot, one};
+  } else if (partial && !one) {
+    std::memcpy(frame.memory + load.tail, source, static_cast<std::size_t>(n) * load.element);
+    value = {frame.memory + load.tail, false};
+  } else {
+    value = {source, one};
   }
 }
 

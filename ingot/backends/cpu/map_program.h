@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ingot/backends/cpu/lower_scalar.h"
@@ -54,6 +55,8 @@ class MapProgram {
     std::array<const std::byte*, kMaxOperands> operands;
     std::array<std::byte*, kMaxOutputs> outputs;
     std::array<bool, kMaxOutputs> direct;
+    /// Of each repeating operand: which repetition its tile holds, and how much of it.
+    std::array<std::pair<std::int64_t, std::int64_t>, kMaxOperands> repeated;
     std::byte* memory;
   };
 
@@ -74,6 +77,9 @@ class MapProgram {
   }
 
  private:
+  /// How an operand's tile comes about: its own memory, one element, a stretch of a row (one
+  /// element or contiguous), a short run repeated, or element by element.
+  enum class LoadKind : std::uint8_t { linear, splat, row, repeated, gathered };
   struct Load {
     int value;
     int operand;
@@ -81,6 +87,7 @@ class MapProgram {
     ConvertFn convert;  // null: same bytes
     std::size_t element;
     OperandWalk walk;
+    LoadKind kind = LoadKind::linear;
     std::int64_t slot = 0;  // offset of its tile in the frame
     std::int64_t tail = 0;  // of its copy when the tile is the last, partial one
   };
@@ -104,6 +111,9 @@ class MapProgram {
   };
   void assign_slots();
   void find_direct_outputs();
+  void choose_loads();
+  void load_one(Frame& frame, std::size_t index, std::int64_t begin, std::int64_t n,
+                bool partial) const noexcept;
   void store(Frame& frame, std::int64_t begin, std::int64_t n) const noexcept;
   void load(Frame& frame, std::int64_t begin, std::int64_t n, bool partial) const noexcept;
 

@@ -41,6 +41,13 @@ class OperandWalk {
   /// Length and stride of the innermost run.
   [[nodiscard]] std::int64_t run() const noexcept { return sizes_[index(rank_ - 1)]; }
   [[nodiscard]] std::int64_t run_stride() const noexcept { return strides_[index(rank_ - 1)]; }
+  /// Length of the stretch over which a contiguous run repeats, such as a block of channels over an
+  /// image; 0 when the walk does not end so.
+  [[nodiscard]] std::int64_t repeated() const noexcept {
+    const bool repeats =
+        rank_ >= 2 && strides_[index(rank_ - 1)] == 1 && strides_[index(rank_ - 2)] == 0;
+    return repeats ? sizes_[index(rank_ - 1)] * sizes_[index(rank_ - 2)] : 0;
+  }
   /// Offset in elements of position `at` of the walk.
   [[nodiscard]] std::int64_t offset(std::int64_t at) const noexcept;
   /// Copies positions [at, at + n) of an operand of elements of `size` bytes to `out`.

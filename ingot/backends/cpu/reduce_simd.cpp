@@ -237,15 +237,43 @@ float max_f32(const float* x, std::int64_t n) noexcept { return HWY_DYNAMIC_DISP
 double square_sum_f32(const float* x, float shift, std::int64_t n) noexcept {
   return static_cast<double>(HWY_DYNAMIC_DISPATCH(square_sum)(x, shift, n));
 }
+// Few columns would leave lanes empty: rows side by side are taken as one, and folded afterwards.
+namespace {
+
+constexpr std::int64_t kWide = 16;
+
+bool folds(std::int64_t rows, std::int64_t columns) noexcept {
+  return columns < kWide && kWide % columns == 0 && rows * columns % kWide == 0;
+}
+
+}  // namespace
+
 void column_sum_f32(double* acc, const float* x, std::int64_t rows, std::int64_t columns) noexcept {
-  HWY_DYNAMIC_DISPATCH(column_sum)(acc, x, rows, columns);
+  if (!folds(rows, columns)) return HWY_DYNAMIC_DISPATCH(column_sum)(acc, x, rows, columns);
+  double wide[kWide] = {};
+  HWY_DYNAMIC_DISPATCH(column_sum)(wide, x, rows * columns / kWide, kWide);
+  for (std::int64_t k = 0; k < kWide; ++k) acc[k % columns] += wide[k];
 }
 void column_max_f32(double* acc, const float* x, std::int64_t rows, std::int64_t columns) noexcept {
-  HWY_DYNAMIC_DISPATCH(column_max)(acc, x, rows, columns);
+  if (!folds(rows, columns)) return HWY_DYNAMIC_DISPATCH(column_max)(acc, x, rows, columns);
+  double wide[kWide];
+  for (std::int64_t k = 0; k < kWide; ++k) wide[k] = acc[k % columns];
+  HWY_DYNAMIC_DISPATCH(column_max)(wide, x, rows * columns / kWide, kWide);
+  for (std::int64_t k = 0; k < kWide; ++k) {
+    double& best = acc[k % columns];
+    best = best != best || best > wide[k] ? best : wide[k];
+  }
 }
 void column_square_sum_f32(double* acc, const float* shift, const float* x, std::int64_t rows,
                            std::int64_t columns) noexcept {
-  HWY_DYNAMIC_DISPATCH(column_square_sum)(acc, shift, x, rows, columns);
+  if (!folds(rows, columns)) {
+    return HWY_DYNAMIC_DISPATCH(column_square_sum)(acc, shift, x, rows, columns);
+  }
+  double wide[kWide] = {};
+  float wide_shift[kWide];
+  for (std::int64_t k = 0; k < kWide; ++k) wide_shift[k] = shift[k % columns];
+  HWY_DYNAMIC_DISPATCH(column_square_sum)(wide, wide_shift, x, rows * columns / kWide, kWide);
+  for (std::int64_t k = 0; k < kWide; ++k) acc[k % columns] += wide[k];
 }
 
 }  // namespace ingot
