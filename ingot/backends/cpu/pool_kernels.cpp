@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/backends/cpu/cpu_layouts.h"
@@ -51,14 +52,23 @@ struct Geometry {
   /// Calls fn(position in the image) for what window (oh, ow) holds, in row-major order.
   template <class Fn>
   void for_each_tap(std::int64_t oh, std::int64_t ow, const Fn& fn) const {
-    for (std::int64_t i = 0; i < window.kernel[0]; ++i) {
-      const std::int64_t h = window.source(0, oh, i);
-      if (h < 0 || h >= height) continue;
-      for (std::int64_t j = 0; j < window.kernel[1]; ++j) {
-        const std::int64_t w = window.source(1, ow, j);
-        if (w >= 0 && w < width) fn(h * width + w);
-      }
+    const auto [top, bottom] = taps(0, oh, height);
+    const auto [left, right] = taps(1, ow, width);
+    for (std::int64_t i = top; i < bottom; ++i) {
+      const std::int64_t row = window.source(0, oh, i) * width;
+      for (std::int64_t j = left; j < right; ++j) fn(row + window.source(1, ow, j));
     }
+  }
+
+  /// The taps of a window that lie inside the image, along one axis.
+  [[nodiscard]] std::pair<std::int64_t, std::int64_t> taps(int axis, std::int64_t out,
+                                                           std::int64_t size) const {
+    const auto a = static_cast<std::size_t>(axis);
+    const std::int64_t first = window.source(axis, out, 0);
+    const std::int64_t step = window.dilation[a];
+    const std::int64_t begin = first < 0 ? (step - 1 - first) / step : 0;
+    const std::int64_t end = first < size ? (size - 1 - first) / step + 1 : 0;
+    return {begin, std::min(end, window.kernel[a])};
   }
 };
 
@@ -73,7 +83,7 @@ struct Pools {
         s.for_each_tap(oh, ow, [&](std::int64_t at) {
           for (std::size_t l = 0; l < kLanes; ++l) {
             const A value = static_cast<A>(x[at * kLanes + static_cast<std::int64_t>(l)]);
-            best[l] = value <= best[l] || best[l] != best[l] ? best[l] : value;
+            best[l] = (value <= best[l]) | (best[l] != best[l]) ? best[l] : value;
           }
         });
         for (std::size_t l = 0; l < kLanes; ++l) y[l] = T(best[l]);
@@ -86,18 +96,19 @@ struct Pools {
     for (std::int64_t oh = 0; oh < s.out_height; ++oh) {
       for (std::int64_t ow = 0; ow < s.out_width; ++ow, g += kLanes) {
         std::array<A, kLanes> best{};
-        std::array<std::int64_t, kLanes> winner;
+        std::array<std::int32_t, kLanes> winner;
         winner.fill(-1);
         s.for_each_tap(oh, ow, [&](std::int64_t at) {
           for (std::size_t l = 0; l < kLanes; ++l) {
             const A value = static_cast<A>(x[at * kLanes + static_cast<std::int64_t>(l)]);
-            const bool stays = winner[l] >= 0 && (value <= best[l] || best[l] != best[l]);
+            const bool stays = (winner[l] >= 0) & ((value <= best[l]) | (best[l] != best[l]));
             best[l] = stays ? best[l] : value;
-            winner[l] = stays ? winner[l] : at;
+            winner[l] = stays ? winner[l] : static_cast<std::int32_t>(at);
           }
         });
         for (std::size_t l = 0; l < kLanes; ++l) {
-          sums[winner[l] * kLanes + static_cast<std::int64_t>(l)] += static_cast<A>(g[l]);
+          sums[static_cast<std::int64_t>(winner[l]) * kLanes + static_cast<std::int64_t>(l)] +=
+              static_cast<A>(g[l]);
         }
       }
     }
