@@ -169,7 +169,7 @@ std::vector<int> FusionUnits::order() const {
     const FusionUnit& one = unit(u);
     if (!one.members.empty() && !is_dead(one.members.front())) result.push_back(u);
   }
-  std::ranges::stable_sort(result, [&](int a, int b) {
+  std::ranges::sort(result, [&](int a, int b) {
     const FusionUnit& x = unit(a);
     const FusionUnit& y = unit(b);
     if (x.position != y.position) return x.position < y.position;

@@ -123,8 +123,7 @@ LifetimeIndex::LifetimeIndex(std::span<const Lifetime> items, std::size_t times)
     : items_(items), by_first_(items.size()), first_at_(times + 1, 0) {
   std::iota(by_first_.begin(), by_first_.end(), 0);
   const auto item = [&](int i) -> const Lifetime& { return items_[static_cast<std::size_t>(i)]; };
-  std::stable_sort(by_first_.begin(), by_first_.end(),
-                   [&](int a, int b) { return item(a).first < item(b).first; });
+  std::ranges::sort(by_first_, {}, [&](int i) { return std::pair(item(i).first, i); });
   for (const Lifetime& lifetime : items) ++first_at_[static_cast<std::size_t>(lifetime.first) + 1];
   std::partial_sum(first_at_.begin(), first_at_.end(), first_at_.begin());
   // Everything that begins within a lifetime overlaps it, and each pair is met once so.
@@ -174,8 +173,9 @@ Placement place_in_time(std::span<const Lifetime> items, std::size_t times, bool
   }
   FreeList free_list;
   for (std::size_t time = 0; time < times; ++time) {
-    std::stable_sort(begins[time].begin(), begins[time].end(), [&](int a, int b) {
-      return items[static_cast<std::size_t>(a)].bytes > items[static_cast<std::size_t>(b)].bytes;
+    // The largest first, ties by position.
+    std::ranges::sort(begins[time], {}, [&](int i) {
+      return std::pair(-items[static_cast<std::size_t>(i)].bytes, i);
     });
     for (const int i : begins[time]) {
       const std::int64_t bytes = items[static_cast<std::size_t>(i)].bytes;

@@ -45,8 +45,10 @@ using Key = std::array<double, 3>;
 std::vector<int> order_by(const std::vector<Key>& keys) {
   std::vector<int> order(keys.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    return keys[static_cast<std::size_t>(a)] > keys[static_cast<std::size_t>(b)];
+  std::ranges::sort(order, [&](int a, int b) {
+    const Key& x = keys[static_cast<std::size_t>(a)];
+    const Key& y = keys[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
   });
   return order;
 }

@@ -18,8 +18,9 @@ std::vector<OwnerBytes> largest_owners(const PlanRequest& request, std::size_t c
   }
   std::vector<OwnerBytes> owners;
   for (const auto& [owner, bytes] : totals) owners.push_back({owner, bytes});
-  std::stable_sort(owners.begin(), owners.end(),
-                   [](const OwnerBytes& a, const OwnerBytes& b) { return a.bytes > b.bytes; });
+  std::ranges::sort(owners, [](const OwnerBytes& a, const OwnerBytes& b) {
+    return a.bytes != b.bytes ? a.bytes > b.bytes : a.owner < b.owner;
+  });
   if (owners.size() > count) owners.resize(count);
   return owners;
 }
