@@ -200,8 +200,14 @@ class DirectCorrelate final : public SlicedKernel {
     const std::int64_t u0 = band * band_rows_;
     const std::int64_t rows = std::min(band_rows_, plan_.max_rows - u0);
     for (std::int64_t c = 0; c < in_; ++c) {
-      fill_planes(plan_, source + source_.channels[static_cast<std::size_t>(group * in_ + c)],
-                  source_, u0, rows, phase_size, planes + c * channel_size);
+      code_.fill(plan_,
+                 {.source = source + source_.channels[static_cast<std::size_t>(group * in_ + c)],
+                  .source_row = source_.rows.data(),
+                  .source_column = source_.column,
+                  .u0 = u0,
+                  .rows = rows,
+                  .phase_size = phase_size,
+                  .planes = planes + c * channel_size});
     }
     const std::int64_t first_block = part * blocks_ / parts_;
     const std::int64_t end = std::min((part + 1) * blocks_ / parts_ * block_, out_);

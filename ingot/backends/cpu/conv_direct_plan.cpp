@@ -1,14 +1,9 @@
 #include "ingot/backends/cpu/conv_direct_plan.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace ingot::cpu {
 namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return a > 0 ? (a + b - 1) / b : -(-a / b);
-}
 
 /// One spatial axis of the data gradient: input h + before = stride * u + residue is reached from
 /// output u - shift by tap i, where i * dilation = stride * shift + residue.
@@ -16,7 +11,7 @@ struct GradAxis {
   std::int64_t stride, dilation, before, kernel, input;
 
   [[nodiscard]] std::int64_t first_u(std::int64_t residue) const {
-    return std::max<std::int64_t>(ceil_div(before - residue, stride), 0);
+    return std::max<std::int64_t>(divide_up(before - residue, stride), 0);
   }
   [[nodiscard]] std::int64_t base(std::int64_t residue) const {
     return stride * first_u(residue) + residue - before;
@@ -108,43 +103,5 @@ PlanePlan input_grad_plan(const ConvProblem& p) {
   }
   return plan;
 }
-
-template <typename T>
-void fill_planes(const PlaneGeometry& plan, const T* source, const ImageOffsets& offsets,
-                 std::int64_t u0, std::int64_t rows, std::int64_t phase_size, T* planes) noexcept {
-  const std::int64_t step = plan.phase_columns * offsets.column;
-  for (std::int64_t a = 0; a < plan.phase_rows; ++a) {
-    for (std::int64_t b = 0; b < plan.phase_columns; ++b) {
-      // Columns of the plane that lie in the source.
-      const std::int64_t begin =
-          std::clamp<std::int64_t>(ceil_div(plan.left - b, plan.phase_columns), 0, plan.pitch);
-      const std::int64_t end = std::clamp<std::int64_t>(
-          ceil_div(plan.source_columns + plan.left - b, plan.phase_columns), begin, plan.pitch);
-      const std::int64_t first = begin * plan.phase_columns + b - plan.left;
-      T* to = planes + (a * plan.phase_columns + b) * phase_size;
-      for (std::int64_t r = u0; r < u0 + rows + plan.halo; ++r, to += plan.pitch) {
-        const std::int64_t row = r * plan.phase_rows + a - plan.top;
-        if (row < 0 || row >= plan.source_rows || begin == end) {
-          std::memset(to, 0, static_cast<std::size_t>(plan.pitch) * sizeof(T));
-          continue;
-        }
-        std::fill_n(to, begin, T(0));
-        const T* from =
-            source + offsets.rows[static_cast<std::size_t>(row)] + first * offsets.column;
-        if (step == 1) {
-          std::memcpy(to + begin, from, static_cast<std::size_t>(end - begin) * sizeof(T));
-        } else {
-          for (std::int64_t s = begin; s < end; ++s, from += step) to[s] = *from;
-        }
-        std::fill_n(to + end, plan.pitch - end, T(0));
-      }
-    }
-  }
-}
-
-template void fill_planes<float>(const PlaneGeometry&, const float*, const ImageOffsets&,
-                                 std::int64_t, std::int64_t, std::int64_t, float*) noexcept;
-template void fill_planes<double>(const PlaneGeometry&, const double*, const ImageOffsets&,
-                                  std::int64_t, std::int64_t, std::int64_t, double*) noexcept;
 
 }  // namespace ingot::cpu

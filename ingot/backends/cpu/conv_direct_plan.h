@@ -32,6 +32,11 @@ struct PlanePass {
   std::int64_t row_step = 1, column_step = 1;
 };
 
+/// For a divisor b > 0.
+constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) noexcept {
+  return a > 0 ? (a + b - 1) / b : -(-a / b);
+}
+
 struct PlaneGeometry {
   /// Plane element (r, s) of phase (a, b) is source element (r * phase_rows + a - top,
   /// s * phase_columns + b - left), or 0 outside of the source.
@@ -57,17 +62,5 @@ struct PlanePlan : PlaneGeometry {
 PlanePlan forward_plan(const ConvProblem& problem);
 /// For the data gradient (planes of y's gradient).
 PlanePlan input_grad_plan(const ConvProblem& problem);
-
-/// Copies rows u0 ... u0 + rows + halo of the planes of one channel, `phase_size` elements from one
-/// to the next; `source` points at the channel of one image.
-template <typename T>
-void fill_planes(const PlaneGeometry& plan, const T* source, const ImageOffsets& offsets,
-                 std::int64_t u0, std::int64_t rows, std::int64_t phase_size, T* planes) noexcept;
-
-extern template void fill_planes<float>(const PlaneGeometry&, const float*, const ImageOffsets&,
-                                        std::int64_t, std::int64_t, std::int64_t, float*) noexcept;
-extern template void fill_planes<double>(const PlaneGeometry&, const double*, const ImageOffsets&,
-                                         std::int64_t, std::int64_t, std::int64_t,
-                                         double*) noexcept;
 
 }  // namespace ingot::cpu

@@ -1,6 +1,7 @@
 #include "ingot/backends/cpu/conv_direct_simd.h"
 
 #include <algorithm>
+#include <array>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ingot/backends/cpu/conv_direct_simd.cpp"
@@ -8,6 +9,7 @@
 // clang-format off: foreach_target must come first
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "ingot/backends/cpu/lane_sums-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -87,56 +89,59 @@ HWY_INLINE void correlate_vectors(int vectors, const CorrelateArgs<T>& args, con
 /// Vectors that a tile of `vectors` computes: what correlate_vectors has code for.
 constexpr int rounded_vectors(int vectors) { return vectors <= 4 ? vectors : 8; }
 
-/// Positions q = u * pitch + v of a stretch that is cut into tiles, by output channel block.
+/// Copies what lies within rows of a tile that begins at (u, v).
+template <typename T>
+void scatter_tile(const CorrelateArgs<T>& args, const T* tile, std::int64_t width, std::int64_t u,
+                  std::int64_t v, T* out) {
+  for (std::int64_t k = 0; k < width && u < args.rows;) {
+    // Nothing where the tile begins between the end of one row and the next.
+    const std::int64_t count = std::max<std::int64_t>(std::min(args.columns - v, width - k), 0);
+    T* to = out + args.out_row[u] + v * args.column_step;
+    for (std::int64_t j = 0; j < count; ++j) to[j * args.column_step] = tile[k + j];
+    k += args.pitch - v;
+    v = 0;
+    ++u;
+  }
+}
+
+/// `length` positions from the beginning of row u on, cut into tiles, by output channel block.
 template <int channels, typename T>
-void correlate_stretch(const CorrelateArgs<T>& args, std::int64_t begin, std::int64_t end) {
+void correlate_stretch(const CorrelateArgs<T>& args, std::int64_t u, std::int64_t length) {
   const hn::ScalableTag<T> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   constexpr int most = max_vectors(channels);
   HWY_ALIGN T buffer[static_cast<std::size_t>(channels) * most * (HWY_MAX_BYTES / sizeof(T))];
   std::int64_t buffer_channel[channels];
-  const std::int64_t total = (end - begin + lanes - 1) / lanes;
+  const std::int64_t total = (length + lanes - 1) / lanes;
   const std::int64_t tiles = (total + most - 1) / most;
   const std::int64_t even = (total + tiles - 1) / tiles;
   const std::int64_t block_weights = args.channels * args.num_taps * channels;
-  for (std::int64_t q = begin; q < end; q += even * lanes) {
+  std::int64_t v = 0;
+  for (std::int64_t q = 0; q < length; q += even * lanes) {
     const int vectors =
-        rounded_vectors(static_cast<int>(std::min(even, (end - q + lanes - 1) / lanes)));
+        rounded_vectors(static_cast<int>(std::min(even, (length - q + lanes - 1) / lanes)));
     const std::int64_t width = vectors * lanes;
-    const std::int64_t u = q / args.pitch;
-    const std::int64_t v = q - u * args.pitch;
+    const T* planes = args.planes + u * args.pitch + v;
     const bool whole = v + width <= args.columns && args.column_step == 1;
     for (int o = 0; o < channels; ++o) buffer_channel[o] = o * width;
-    for (std::int64_t o = 0; o < args.out_channels; o += channels) {
-      const T* weights = args.weights + o / channels * block_weights;
+    const T* weights = args.weights;
+    for (std::int64_t o = 0; o < args.out_channels; o += channels, weights += block_weights) {
       const T* bias = args.bias ? args.bias + o : nullptr;
       const std::int64_t valid = std::min<std::int64_t>(channels, args.out_channels - o);
       if (whole && valid == channels) {
-        correlate_vectors<channels>(vectors, args, args.planes + q, weights, bias,
+        correlate_vectors<channels>(vectors, args, planes, weights, bias,
                                     args.out + args.out_row[u] + v, args.out_channel + o);
         continue;
       }
       T padded_bias[channels] = {};
       if (bias) std::copy_n(bias, valid, padded_bias);
-      correlate_vectors<channels>(vectors, args, args.planes + q, weights,
-                                  bias ? padded_bias : nullptr, buffer, buffer_channel);
+      correlate_vectors<channels>(vectors, args, planes, weights, bias ? padded_bias : nullptr,
+                                  buffer, buffer_channel);
       for (std::int64_t i = 0; i < valid; ++i) {
-        const T* from = buffer + i * width;
-        std::int64_t row = u;
-        std::int64_t column = v;
-        for (std::int64_t k = 0; k < width && row < args.rows;) {
-          // Nothing where the tile begins between the end of one row and the next.
-          const std::int64_t count =
-              std::max<std::int64_t>(std::min(args.columns - column, width - k), 0);
-          T* to =
-              args.out + args.out_channel[o + i] + args.out_row[row] + column * args.column_step;
-          for (std::int64_t j = 0; j < count; ++j) to[j * args.column_step] = from[k + j];
-          k += args.pitch - column;
-          column = 0;
-          ++row;
-        }
+        scatter_tile(args, buffer + i * width, width, u, v, args.out + args.out_channel[o + i]);
       }
     }
+    for (v += even * lanes; v >= args.pitch; v -= args.pitch) ++u;
   }
 }
 
@@ -149,9 +154,7 @@ void correlate_band(const CorrelateArgs<T>& args) {
   const std::int64_t as_one = (length + lanes - 1) / lanes;
   // Narrow rows fill vectors better when the unused ends of rows are computed, too.
   if (as_one * 5 < by_row * 4) return correlate_stretch<channels>(args, 0, length);
-  for (std::int64_t u = 0; u < args.rows; ++u) {
-    correlate_stretch<channels>(args, u * args.pitch, u * args.pitch + args.columns);
-  }
+  for (std::int64_t u = 0; u < args.rows; ++u) correlate_stretch<channels>(args, u, args.columns);
 }
 
 template <typename T>
@@ -171,79 +174,187 @@ std::int64_t correlate_block(std::int64_t out_channels) {
   return kChannels;
 }
 
-/// rows x columns sums of products over `length` elements.
-template <int rows, int columns, typename T>
-HWY_INLINE void dot_tile(const DotArgs<T>& args, const T* HWY_RESTRICT g,
-                         const std::int32_t* offsets, T* sums) {
+/// rows x columns sums of products, in the order columns, rows. `has_tail`: rows end in a part of
+/// a vector.
+template <int rows, int columns, bool has_tail, typename T>
+HWY_INLINE void dot_tile(const DotArgs<T>& args, const std::array<const T*, rows>& g,
+                         const std::int32_t* offsets, T* HWY_RESTRICT sums) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  [[maybe_unused]] const auto tail = hn::FirstN(d, static_cast<std::size_t>(args.length % lanes));
   V sum[rows][columns];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 16
     for (int c = 0; c < columns; ++c) sum[r][c] = hn::Zero(d);
   }
-  const T* HWY_RESTRICT x[columns];
-  for (int c = 0; c < columns; ++c) x[c] = args.x + offsets[c];
-  for (std::int64_t q = 0; q < args.length; q += lanes) {
-    V gv[rows];
+  for (std::int64_t n = 0; n < args.images; ++n) {
+    for (std::int64_t u = 0; u < args.rows; ++u) {
+      const T* HWY_RESTRICT x = args.x + n * args.x_image + u * args.x_row;
+      const std::int64_t at = n * args.g_image + u * args.g_row;
+      const auto multiply = [&](auto&& load, std::int64_t q) HWY_ATTR {
+        V gv[rows];
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) gv[r] = hn::LoadU(d, g + r * args.length + q);
+        for (int r = 0; r < rows; ++r) gv[r] = load(g[static_cast<std::size_t>(r)] + at + q);
 #pragma GCC unroll 16
-    for (int c = 0; c < columns; ++c) {
-      const V xv = hn::LoadU(d, x[c] + q);
+        for (int c = 0; c < columns; ++c) {
+          const V xv = load(x + offsets[c] + q);
 #pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) sum[r][c] = hn::MulAdd(gv[r], xv, sum[r][c]);
+          for (int r = 0; r < rows; ++r) sum[r][c] = hn::MulAdd(gv[r], xv, sum[r][c]);
+        }
+      };
+      std::int64_t q = 0;
+      for (; q + lanes <= args.length; q += lanes) {
+        multiply([d](const T* from) HWY_ATTR { return hn::LoadU(d, from); }, q);
+      }
+      if constexpr (has_tail) {
+        multiply([d, tail](const T* from) HWY_ATTR { return hn::MaskedLoad(tail, d, from); }, q);
+      }
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 16
-    for (int c = 0; c < columns; ++c) {
-      sums[r * columns + c] = hn::GetLane(hn::SumOfLanes(d, sum[r][c]));
+  for (int c = 0; c < columns; ++c) {
+    if constexpr (rows == 4) {
+      sum_lanes_of_4(d, sum[0][c], sum[1][c], sum[2][c], sum[3][c], sums + c * rows);
+    } else {
+      static_assert(rows == 1);
+      sums[c] = hn::GetLane(hn::SumOfLanes(d, sum[0][c]));
     }
   }
 }
 
-/// One block of `rows` gradients with all columns.
-template <int rows, int columns, typename T>
+/// One block of `rows` channels of the gradient with all columns.
+template <int rows, int columns, bool has_tail, typename T>
 void dot_rows(const DotArgs<T>& args, std::int64_t row) {
-  const std::int64_t valid = std::min<std::int64_t>(rows, args.rows - row);
-  for (std::int64_t k = 0; k < args.num_columns; k += columns) {
-    // The last tile repeats a column rather than being smaller.
+  const std::int64_t valid = std::min<std::int64_t>(rows, args.channels - row);
+  // The last tiles repeat a channel or column rather than being smaller.
+  std::array<const T*, rows> g;
+  for (int r = 0; r < rows; ++r) {
+    g[static_cast<std::size_t>(r)] =
+        args.g + (row + std::min<std::int64_t>(r, valid - 1)) * args.g_channel;
+  }
+  for (std::int64_t k = 0; k < args.num_columns;) {
     std::int32_t offsets[columns];
-    const std::int64_t count = std::min<std::int64_t>(columns, args.num_columns - k);
-    for (int c = 0; c < columns; ++c)
+    const std::int64_t left = args.num_columns - k;
+    const std::int64_t count = std::min<std::int64_t>(columns, left);
+    for (int c = 0; c < columns; ++c) {
       offsets[c] = args.columns[k + std::min<std::int64_t>(c, count - 1)];
+    }
     T sums[rows * columns];
-    if (2 * count <= columns) {
-      dot_tile<rows, (columns + 1) / 2>(args, args.g + row * args.length, offsets, sums);
-      for (int r = rows - 1; r >= 0; --r) {
-        for (std::int64_t c = count - 1; c >= 0; --c) {
-          sums[r * columns + c] = sums[r * ((columns + 1) / 2) + c];
-        }
-      }
+    constexpr int half = (columns + 1) / 2;
+    if (count <= half) {
+      dot_tile<rows, half, has_tail>(args, g, offsets, sums);
     } else {
-      dot_tile<rows, columns>(args, args.g + row * args.length, offsets, sums);
+      dot_tile<rows, columns, has_tail>(args, g, offsets, sums);
     }
     for (std::int64_t r = 0; r < valid; ++r) {
       T* to = args.sums + (row + r) * args.num_columns + k;
       for (std::int64_t c = 0; c < count; ++c) {
-        to[c] = args.add ? to[c] + sums[r * columns + c] : sums[r * columns + c];
+        const T sum = sums[c * rows + r];
+        to[c] = args.add ? to[c] + sum : sum;
       }
     }
+    k += count;
+  }
+}
+
+template <bool has_tail, typename T>
+void dot_channels(const DotArgs<T>& args) {
+  if (args.channels == 1) return dot_rows<1, 9, has_tail>(args, 0);
+  for (std::int64_t row = 0; row < args.channels; row += kRows) {
+    dot_rows<kRows, kColumns, has_tail>(args, row);
   }
 }
 
 template <typename T>
 void dot(const DotArgs<T>& args) {
-  if (args.rows == 1) return dot_rows<1, 9>(args, 0);
-  for (std::int64_t row = 0; row < args.rows; row += kRows) dot_rows<kRows, kColumns>(args, row);
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  if (args.length % lanes == 0) return dot_channels<false>(args);
+  dot_channels<true>(args);
 }
 
-std::int64_t dot_block(std::int64_t rows) { return rows == 1 ? 1 : kRows; }
+/// Zeros `width` elements, and, up to `limit`, perhaps some behind them that are written later.
+template <typename T>
+HWY_INLINE void zero_row(T* to, std::int64_t width, const T* limit) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i < width && to + i + lanes <= limit; i += lanes) hn::StoreU(hn::Zero(d), d, to + i);
+  for (; i < width; ++i) to[i] = T(0);
+}
 
+template <typename T>
+HWY_INLINE void copy_row(const T* HWY_RESTRICT from, T* HWY_RESTRICT to, std::int64_t width) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  if (width < lanes) {
+    for (std::int64_t i = 0; i < width; ++i) to[i] = from[i];
+    return;
+  }
+  for (std::int64_t i = 0; i + lanes <= width; i += lanes) {
+    hn::StoreU(hn::LoadU(d, from + i), d, to + i);
+  }
+  // The last vector overlaps the one before.
+  const std::int64_t last = width - lanes;
+  hn::StoreU(hn::LoadU(d, from + last), d, to + last);
+}
+
+/// Every second element.
+template <typename T>
+HWY_INLINE void copy_even(const T* HWY_RESTRICT from, T* HWY_RESTRICT to, std::int64_t width) {
+  std::int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  // One element short of the end: the odd neighbour of the last one may not be there.
+  for (; i + lanes < width; i += lanes) {
+    const auto low = hn::LoadU(d, from + 2 * i);
+    const auto high = hn::LoadU(d, from + 2 * i + lanes);
+    hn::StoreU(hn::ConcatEven(d, high, low), d, to + i);
+  }
+#endif
+  for (; i < width; ++i) to[i] = from[2 * i];
+}
+
+template <typename T>
+void fill(const PlaneGeometry& plan, const FillArgs<T>& args) {
+  const std::int64_t step = plan.phase_columns * args.source_column;
+  for (std::int64_t a = 0; a < plan.phase_rows; ++a) {
+    for (std::int64_t b = 0; b < plan.phase_columns; ++b) {
+      // Columns of the plane that lie in the source.
+      const std::int64_t begin =
+          std::clamp<std::int64_t>(divide_up(plan.left - b, plan.phase_columns), 0, plan.pitch);
+      const std::int64_t end = std::clamp<std::int64_t>(
+          divide_up(plan.source_columns + plan.left - b, plan.phase_columns), begin, plan.pitch);
+      const std::int64_t first = (begin * plan.phase_columns + b - plan.left) * args.source_column;
+      T* to = args.planes + (a * plan.phase_columns + b) * args.phase_size;
+      const T* limit = to + (args.rows + plan.halo) * plan.pitch;
+      for (std::int64_t r = args.u0; r < args.u0 + args.rows + plan.halo; ++r, to += plan.pitch) {
+        const std::int64_t row = r * plan.phase_rows + a - plan.top;
+        if (row < 0 || row >= plan.source_rows || begin == end) {
+          zero_row(to, plan.pitch, limit);
+          continue;
+        }
+        const T* from = args.source + args.source_row[row] + first;
+        zero_row(to, begin, limit);
+        if (step == 1) {
+          copy_row(from, to + begin, end - begin);
+        } else if (step == 2) {
+          copy_even(from, to + begin, end - begin);
+        } else {
+          for (std::int64_t s = begin; s < end; ++s, from += step) to[s] = *from;
+        }
+        zero_row(to + end, plan.pitch - end, limit);
+      }
+    }
+  }
+}
+
+std::int64_t lanes_f32() { return static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<float>())); }
+std::int64_t lanes_f64() { return static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<double>())); }
+void fill_f32(const PlaneGeometry& plan, const FillArgs<float>& args) { fill(plan, args); }
+void fill_f64(const PlaneGeometry& plan, const FillArgs<double>& args) { fill(plan, args); }
 void correlate_f32(const CorrelateArgs<float>& args) { correlate(args); }
 void correlate_f64(const CorrelateArgs<double>& args) { correlate(args); }
 void dot_f32(const DotArgs<float>& args) { dot(args); }
@@ -257,7 +368,10 @@ namespace ingot::cpu {
 namespace {
 
 HWY_EXPORT(correlate_block);
-HWY_EXPORT(dot_block);
+HWY_EXPORT(lanes_f32);
+HWY_EXPORT(lanes_f64);
+HWY_EXPORT(fill_f32);
+HWY_EXPORT(fill_f64);
 HWY_EXPORT(correlate_f32);
 HWY_EXPORT(correlate_f64);
 HWY_EXPORT(dot_f32);
@@ -268,12 +382,14 @@ HWY_EXPORT(dot_f64);
 template <>
 DirectConv<float> direct_conv<float>() {
   return {HWY_DYNAMIC_DISPATCH(correlate_block), HWY_DYNAMIC_DISPATCH(correlate_f32),
-          HWY_DYNAMIC_DISPATCH(dot_block), HWY_DYNAMIC_DISPATCH(dot_f32)};
+          HWY_DYNAMIC_DISPATCH(dot_f32), HWY_DYNAMIC_DISPATCH(fill_f32),
+          HWY_DYNAMIC_DISPATCH(lanes_f32)};
 }
 template <>
 DirectConv<double> direct_conv<double>() {
   return {HWY_DYNAMIC_DISPATCH(correlate_block), HWY_DYNAMIC_DISPATCH(correlate_f64),
-          HWY_DYNAMIC_DISPATCH(dot_block), HWY_DYNAMIC_DISPATCH(dot_f64)};
+          HWY_DYNAMIC_DISPATCH(dot_f64), HWY_DYNAMIC_DISPATCH(fill_f64),
+          HWY_DYNAMIC_DISPATCH(lanes_f64)};
 }
 
 }  // namespace ingot::cpu

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "ingot/backends/cpu/conv_direct_plan.h"
+
 namespace ingot::cpu {
 
 /// One band of output rows of one image and group, all its output channels.
@@ -29,23 +31,36 @@ struct CorrelateArgs {
   std::int64_t column_step = 1;
 };
 
-/// Products of the planes of x with those of a gradient, summed over their elements.
+/// Products of the planes of x with rows of a gradient, summed over images, rows and their
+/// elements.
 template <typename T>
 struct DotArgs {
   const T* x = nullptr;
   const std::int32_t* columns = nullptr;  ///< offset of each of the `num_columns` shifted planes
   std::int64_t num_columns = 0;
-  const T* g = nullptr;  ///< planes `length` apart, as many as dot_block(...) makes of `rows`
-  std::int64_t rows = 0;
-  std::int64_t length = 0;  ///< a multiple of kDotMultiple
-  T* sums = nullptr;        ///< [rows][num_columns]
-  bool add = false;         ///< to what is in `sums`
+  std::int64_t x_image = 0, x_row = 0;
+  const T* g = nullptr;
+  std::int64_t channels = 0;  ///< of the gradient
+  std::int64_t g_channel = 0, g_image = 0, g_row = 0;
+  std::int64_t images = 0, rows = 0, length = 0;  ///< length: elements of a row
+  T* sums = nullptr;                              ///< [channels][num_columns]
+  bool add = false;                               ///< to what is in `sums`
+};
+
+/// Rows u0 ... u0 + rows + halo of the planes of one channel, `phase_size` elements from one phase
+/// to the next.
+template <typename T>
+struct FillArgs {
+  const T* source = nullptr;  ///< the channel of one image
+  const std::int64_t* source_row = nullptr;
+  std::int64_t source_column = 1;
+  std::int64_t u0 = 0, rows = 0;
+  std::int64_t phase_size = 0;
+  T* planes = nullptr;
 };
 
 /// Elements that may be read beyond the last plane.
 inline constexpr std::int64_t kPlaneSlack = 128;
-/// The lanes of the widest vectors.
-inline constexpr std::int64_t kDotMultiple = 16;
 
 /// The functions for the widest vectors of the CPU at hand.
 template <typename T>
@@ -53,8 +68,10 @@ struct DirectConv {
   /// Output channels computed together, given how many there are.
   std::int64_t (*correlate_block)(std::int64_t out_channels);
   void (*correlate)(const CorrelateArgs<T>& args);
-  std::int64_t (*dot_block)(std::int64_t rows);
   void (*dot)(const DotArgs<T>& args);
+  void (*fill)(const PlaneGeometry& geometry, const FillArgs<T>& args);
+  /// Elements of a vector.
+  std::int64_t (*lanes)();
 };
 template <typename T>
 DirectConv<T> direct_conv();

@@ -89,8 +89,8 @@ class DirectWeightGrad final : public Kernel {
     // Small images are stacked: their planes follow one another.
     const std::int64_t plane = std::max<std::int64_t>(plan_.plane_size(band_rows_), 1);
     stacked_ = std::clamp<std::int64_t>(kPlaneElements / plane, 1, images_.images);
-    length_ = (stacked_ * plane + kDotMultiple - 1) / kDotMultiple * kDotMultiple;
-    const std::int64_t rows_block = code_.dot_block(out_);
+    length_ = stacked_ * plane;
+    const std::int64_t rows_block = std::min<std::int64_t>(out_, 4);
     const std::int64_t blocks = (out_ + rows_block - 1) / rows_block;
     const std::int64_t tasks = images_.count * problem_.groups;
     parts_ = std::clamp<std::int64_t>(8 / tasks, 1, std::max<std::int64_t>(blocks / 2, 1));
@@ -107,61 +107,100 @@ class DirectWeightGrad final : public Kernel {
       }
     }
     // Taps shift beyond the end of a channel's planes by as much as the halo.
-    slack_ = plan_.halo * plan_.pitch + plan_.pitch + kPlaneSlack;
-    x_size_ = in_ * channel_size_ + slack_;
-    worker_ = x_size_ + part_rows_ * length_;
+    const std::int64_t slack = plan_.halo * plan_.pitch + plan_.pitch + kPlaneSlack;
+    x_size_ = in_ * channel_size_ + slack;
+
+    // Rows of the gradient are read where they lie, unless they are so short that vectors fill
+    // better with planes that run on from row to row, zero between the rows.
+    const std::int64_t lanes = code_.lanes();
+    const std::int64_t by_row = problem_.oh * divide_up(problem_.ow, lanes);
+    const std::int64_t as_one = divide_up(plan_.plane_size(problem_.oh), lanes);
+    copied_ = y_.column != 1 || 5 * by_row > 6 * as_one;
+    worker_ = x_size_ + (copied_ ? part_rows_ * length_ : 0);
   }
 
   /// Adds up one group of images for the output channels of one part.
   void sum_group(const T* x, const T* y, T* planes, std::int64_t images, std::int64_t group,
                  std::int64_t part, T* sums) noexcept {
-    const std::int64_t first = part * part_rows_;
-    const std::int64_t rows = std::min(part_rows_, out_ - first);
     const std::int64_t begin = images * images_.images;
     const std::int64_t end = begin + images_.images_of(images);
-    // Elements between planes are read and multiplied by 0, so they must be finite.
-    std::fill_n(planes, worker_, T(0));
+    // Elements between copied rows are read and multiplied by 0, so they must be finite.
+    if (copied_) std::fill_n(planes, worker_, T(0));
     bool add = false;
     for (std::int64_t band = 0; band < bands_; ++band) {
       for (std::int64_t n = begin; n < end; n += stacked_) {
         const std::int64_t count = std::min(stacked_, end - n);
-        for (std::int64_t s = 0; s < stacked_; ++s) {
-          fill_image(x + (n + s) * x_.image, y + (n + s) * y_.image, planes, s, s < count, group,
-                     band, first, rows);
-        }
-        code_.dot({.x = planes,
-                   .columns = offsets_.data(),
-                   .num_columns = columns_,
-                   .g = planes + x_size_,
-                   .rows = rows,
-                   .length = length_,
-                   .sums = sums + (group * out_ + first) * columns_,
-                   .add = add});
+        sum_stack(x + n * x_.image, y + n * y_.image, planes, count, group, band * band_rows_, part,
+                  sums, add);
         add = true;
       }
     }
   }
 
-  /// Copies image `s` of the stack; one that is not there has a gradient of 0.
-  void fill_image(const T* x, const T* y, T* planes, std::int64_t s, bool there, std::int64_t group,
-                  std::int64_t band, std::int64_t first, std::int64_t rows) noexcept {
-    const std::int64_t u0 = band * band_rows_;
-    const std::int64_t at = s * plan_.plane_size(band_rows_);
-    PlaneGeometry gradient{.top = 0,
-                           .left = 0,
-                           .source_rows = std::min(u0 + band_rows_, problem_.oh),
-                           .source_columns = problem_.ow,
-                           .halo = plan_.halo,
-                           .pitch = plan_.pitch};
-    if (!there) gradient.source_rows = 0;
-    for (std::int64_t c = 0; there && c < in_; ++c) {
-      fill_planes(plan_, x + x_.channels[static_cast<std::size_t>(group * in_ + c)], x_, u0,
-                  band_rows_, length_, planes + c * channel_size_ + at);
+  /// Output rows from u0 on of `count` images.
+  void sum_stack(const T* x, const T* y, T* planes, std::int64_t count, std::int64_t group,
+                 std::int64_t u0, std::int64_t part, T* sums, bool add) noexcept {
+    const std::int64_t plane = plan_.plane_size(band_rows_);
+    const std::int64_t rows = std::min(band_rows_, problem_.oh - u0);
+    const std::int64_t first = group * out_ + part * part_rows_;
+    const std::int64_t channels = std::min(part_rows_, out_ - part * part_rows_);
+    for (std::int64_t s = 0; s < count; ++s) {
+      for (std::int64_t c = 0; c < in_; ++c) {
+        code_.fill(plan_, {.source = x + s * x_.image + channel_of(x_, group * in_ + c),
+                           .source_row = x_.rows.data(),
+                           .source_column = x_.column,
+                           .u0 = u0,
+                           .rows = rows,
+                           .phase_size = length_,
+                           .planes = planes + c * channel_size_ + s * plane});
+      }
     }
-    for (std::int64_t o = 0; o < rows; ++o) {
-      const auto channel = static_cast<std::size_t>(group * out_ + first + o);
-      fill_planes(gradient, y + y_.channels[channel], y_, u0, band_rows_, length_,
-                  planes + x_size_ + o * length_ + at);
+    DotArgs<T> args{
+        .x = planes,
+        .columns = offsets_.data(),
+        .num_columns = columns_,
+        .x_image = plane,
+        .x_row = plan_.pitch,
+        .g = y + channel_of(y_, first) + y_.rows[static_cast<std::size_t>(u0)],
+        .channels = channels,
+        .g_channel = channels > 1 ? channel_of(y_, first + 1) - channel_of(y_, first) : 0,
+        .g_image = y_.image,
+        .g_row = problem_.oh > 1 ? y_.rows[1] : 0,
+        .images = count,
+        .rows = rows,
+        .length = problem_.ow,
+        .sums = sums + first * columns_,
+        .add = add};
+    if (copied_) {
+      copy_gradient(y, planes + x_size_, count, u0, rows, first, channels);
+      args.g = planes + x_size_;
+      args.g_channel = length_;
+      args.images = args.rows = 1;
+      args.length = length_;
+    }
+    code_.dot(args);
+  }
+
+  static std::int64_t channel_of(const ImageOffsets& offsets, std::int64_t channel) {
+    return offsets.channels[static_cast<std::size_t>(channel)];
+  }
+
+  /// Into planes like those of x; images that are not there are 0.
+  void copy_gradient(const T* y, T* planes, std::int64_t count, std::int64_t u0, std::int64_t rows,
+                     std::int64_t first, std::int64_t channels) noexcept {
+    const std::int64_t plane = plan_.plane_size(band_rows_);
+    PlaneGeometry gradient{.source_columns = problem_.ow, .halo = plan_.halo, .pitch = plan_.pitch};
+    for (std::int64_t s = 0; s < stacked_; ++s) {
+      gradient.source_rows = s < count ? u0 + rows : 0;
+      for (std::int64_t o = 0; o < channels; ++o) {
+        code_.fill(gradient, {.source = y + s * y_.image + channel_of(y_, first + o),
+                              .source_row = y_.rows.data(),
+                              .source_column = y_.column,
+                              .u0 = u0,
+                              .rows = band_rows_,
+                              .phase_size = length_,
+                              .planes = planes + o * length_ + s * plane});
+      }
     }
   }
 
@@ -177,7 +216,8 @@ class DirectWeightGrad final : public Kernel {
   std::int64_t band_rows_ = 0, bands_ = 0, stacked_ = 1;
   std::int64_t parts_ = 1, part_rows_ = 0;
   std::int64_t length_ = 0;  ///< elements from one phase's planes to the next
-  std::int64_t channel_size_ = 0, slack_ = 0, x_size_ = 0, worker_ = 0;
+  std::int64_t channel_size_ = 0, x_size_ = 0, worker_ = 0;
+  bool copied_ = false;  ///< the gradient, into planes
   std::vector<std::int32_t> offsets_;
 };
 

@@ -16,9 +16,10 @@ struct ConvLayoutChoice {
 
 #ifdef INGOT_HAVE_ONEDNN
 /// The widest block of channels that both activations fill; an input of few channels stays plain.
+/// 0: few channels on both sides, where our own kernels on plain layouts are faster.
 std::int64_t channel_block(const cpu::ConvProblem& p, int vector_block) {
   for (const std::int64_t block : {16, 8}) {
-    const bool input_fits = p.ic % block == 0 || p.ic < 8;
+    const bool input_fits = p.ic % block == 0 || (p.ic < 8 && p.oc > 8);
     if (block <= vector_block && input_fits && p.oc % block == 0) return block;
   }
   return 0;
