@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "bench/fma_ceiling.h"
+#include "bench/kernel_timer.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/ops.h"
-#include "tests/backends/support/node_harness.h"
 
 namespace ingot {
 namespace {
@@ -54,20 +54,6 @@ std::vector<Case> cases() {
                      {channels, channels, 3, 3}});
   }
   return cases;
-}
-
-double best_seconds(NodeHarness& harness) {
-  harness.run();
-  double best = 1e9;
-  double total = 0;
-  for (int repeat = 0; repeat < 200 && (repeat < 5 || total < 0.15); ++repeat) {
-    const double start = thread_seconds();
-    harness.run();
-    const double seconds = thread_seconds() - start;
-    best = std::min(best, seconds);
-    total += seconds;
-  }
-  return best;
 }
 
 void measure(const Case& test, const CpuBackend& backend, double ceiling) {
