@@ -174,7 +174,8 @@ class DirectCorrelate final : public SlicedKernel {
         for (std::int64_t in = 0; in < in_; ++in) {
           for (const PlaneTap& tap : pass.plane->taps) {
             for (std::int64_t o = first; o < first + block_; ++o) {
-              *to++ = o < out_ ? weights[weight_at(group, o, in, tap.kernel_index)] : T(0);
+              const bool there = o < out_ && !weight_offsets_.drops(tap.kernel_index);
+              *to++ = there ? weights[weight_at(group, o, in, tap.kernel_index)] : T(0);
             }
           }
         }
@@ -273,8 +274,10 @@ ConvSlots::ConvSlots(const KernelProblem& problem) {
 WeightOffsets::WeightOffsets(const Node::Output& weights)
     : out(axis_offsets(weights.type.shape, weights.layout, 0)),
       in(axis_offsets(weights.type.shape, weights.layout, 1)) {
-  const auto rows = axis_offsets(weights.type.shape, weights.layout, 2);
-  const auto columns = axis_offsets(weights.type.shape, weights.layout, 3);
+  auto rows = axis_offsets(weights.type.shape, weights.layout, 2);
+  auto columns = axis_offsets(weights.type.shape, weights.layout, 3);
+  const bool swaps = planted_bug() == PlantedBug::transposed_weight;
+  if (swaps && rows.size() == columns.size()) std::swap(rows, columns);
   for (const std::int64_t row : rows) {
     for (const std::int64_t column : columns) taps.push_back(row + column);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "ingot/backends/cpu/conv_direct_plan.h"
 #include "ingot/backends/cpu/conv_direct_simd.h"
 #include "ingot/backends/cpu/cpu_backend.h"
+#include "ingot/base/planted_bug.h"
 #include "ingot/runtime/kernel_table.h"
 
 namespace ingot::cpu {
@@ -27,6 +29,10 @@ struct WeightOffsets {
   std::vector<std::int64_t> out, in, taps;
   explicit WeightOffsets(const Node::Output& weights);
 
+  /// Whether a planted bug leaves the tap out.
+  [[nodiscard]] bool drops(std::int64_t tap) const noexcept {
+    return planted_bug() == PlantedBug::dropped_conv_tap && tap > 0 && tap + 1 == std::ssize(taps);
+  }
   [[nodiscard]] std::int64_t at(std::int64_t o, std::int64_t i, std::int64_t tap) const noexcept {
     return out[static_cast<std::size_t>(o)] + in[static_cast<std::size_t>(i)] +
            taps[static_cast<std::size_t>(tap)];

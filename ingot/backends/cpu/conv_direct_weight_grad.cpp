@@ -64,7 +64,7 @@ class DirectWeightGrad final : public Kernel {
           const std::int64_t at = (o * in_ + i) * taps + tap;
           T sum = partial_of(0)[at];
           for (std::int64_t g = 1; g < images_.count; ++g) sum += partial_of(g)[at];
-          result[weight_offsets_.at(o, i, tap)] = sum;
+          result[weight_offsets_.at(o, i, tap)] = weight_offsets_.drops(tap) ? T(0) : sum;
         }
       }
     };

@@ -3,14 +3,29 @@
 #include "ingot/backends/cpu/conv_direct.h"
 #include "ingot/backends/cpu/conv_onednn.h"
 #include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/base/planted_bug.h"
 
 namespace ingot {
+namespace {
+
+/// Bugs are planted in the direct kernels, which take everything.
+KernelCandidate unless_planted(KernelCandidate candidate) {
+  if constexpr (kPlantedBugsAvailable) {
+    candidate.supports = [supports = candidate.supports](const Node& node, const Backend& backend) {
+      return planted_bug() == PlantedBug::none ? supports(node, backend)
+                                               : Support::no("a bug is planted elsewhere");
+    };
+  }
+  return candidate;
+}
+
+}  // namespace
 
 void register_conv_kernels(KernelTable& table) {
-  table.register_kernel("conv2d_weight_grad", cpu::blocked_weight_grad_candidate());
+  table.register_kernel("conv2d_weight_grad", unless_planted(cpu::blocked_weight_grad_candidate()));
   for (const std::string_view op : {"conv2d", "conv2d_input_grad", "conv2d_weight_grad"}) {
 #ifdef INGOT_HAVE_ONEDNN
-    table.register_kernel(op, cpu::onednn_conv_candidate());
+    table.register_kernel(op, unless_planted(cpu::onednn_conv_candidate()));
 #endif
     table.register_kernel(op, cpu::direct_conv_candidate());
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ingot/base/planted_bug.h"
+
 namespace ingot::cpu {
 namespace {
 
@@ -20,6 +22,9 @@ MatmulProblem MatmulProblem::of(const Node& node) {
   problem.m = c[rank - 2];
   problem.n = c[rank - 1];
   problem.k = a[problem.transpose_a ? rank - 2 : rank - 1];
+  if (planted_bug() == PlantedBug::transposed_weight && problem.n == problem.k) {
+    problem.transpose_b = !problem.transpose_b;
+  }
   return problem;
 }
 
