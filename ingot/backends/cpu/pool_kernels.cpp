@@ -75,6 +75,11 @@ struct Geometry {
 /// T in memory, A in registers.
 template <class T, class A, std::int64_t kLanes>
 struct Pools {
+  // 1 where a NaN or the first of equal values holds its place, else 0; without a branch.
+  static int keeps(A best, A value) {
+    return static_cast<int>(value <= best) | static_cast<int>(best != best);
+  }
+
   static void max_forward(const Geometry& s, const T* x, T* y) {
     for (std::int64_t oh = 0; oh < s.out_height; ++oh) {
       for (std::int64_t ow = 0; ow < s.out_width; ++ow, y += kLanes) {
@@ -83,7 +88,7 @@ struct Pools {
         s.for_each_tap(oh, ow, [&](std::int64_t at) {
           for (std::size_t l = 0; l < kLanes; ++l) {
             const A value = static_cast<A>(x[at * kLanes + static_cast<std::int64_t>(l)]);
-            best[l] = (value <= best[l]) | (best[l] != best[l]) ? best[l] : value;
+            best[l] = keeps(best[l], value) != 0 ? best[l] : value;
           }
         });
         for (std::size_t l = 0; l < kLanes; ++l) y[l] = T(best[l]);
@@ -101,7 +106,7 @@ struct Pools {
         s.for_each_tap(oh, ow, [&](std::int64_t at) {
           for (std::size_t l = 0; l < kLanes; ++l) {
             const A value = static_cast<A>(x[at * kLanes + static_cast<std::int64_t>(l)]);
-            const bool stays = (winner[l] >= 0) & ((value <= best[l]) | (best[l] != best[l]));
+            const bool stays = (static_cast<int>(winner[l] >= 0) & keeps(best[l], value)) != 0;
             best[l] = stays ? best[l] : value;
             winner[l] = stays ? winner[l] : static_cast<std::int32_t>(at);
           }
