@@ -30,8 +30,9 @@ inline std::atomic<PlantedBug>& planted_bug_switch() noexcept {
   return bug;
 }
 
-/// The bug that a test has planted. Backends' kernels ask when they are prepared or when they run;
-/// the reference never does.
+/// The bug that a test has planted. What every Backend's kernels go through asks (see
+/// runtime/planted_kernel.h); a kernel of batch norm, and its body when it is inlined, ask through
+/// kernel_epsilon.
 inline PlantedBug planted_bug() noexcept {
   return planted_bug_switch().load(std::memory_order_relaxed);
 }

@@ -2,9 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "ingot/base/error.h"
 #include "ingot/base/trace.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/runtime/planted_kernel.h"
 
 namespace ingot {
 
@@ -39,7 +42,7 @@ std::unique_ptr<Kernel> Backend::create_kernel(const KernelProblem& problem) con
         trace(Channel::dispatch,
               fmt::format("{} \"{}\": {}", node.op().name, node.name(), kernel->name()));
       }
-      return kernel;
+      return with_planted_bugs(std::move(kernel), problem);
     }
     if (trace_enabled(Channel::dispatch)) {
       trace(Channel::dispatch, fmt::format("{} \"{}\": not {}: {}", node.op().name, node.name(),

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "ingot/base/planted_bug.h"
 #include "ingot/ops/operators.h"
 
 namespace ingot {
@@ -66,7 +67,7 @@ Value per_channel(Value v, const Shape& x) {
 }
 
 Value batch_norm_rstd(Value var, const Node& node) {
-  return ops::rsqrt(var + node.attr<double>("eps"), {});
+  return ops::rsqrt(var + kernel_epsilon(node.attr<double>("eps")), {});
 }
 
 Value batch_norm_apply(const Node& node, Value x, Value gamma, Value beta, Value mean, Value var) {

@@ -84,7 +84,7 @@ void expect_close(const HostTensor& got, const HostTensor& want, const Tolerance
 void compare(const Case& item, const Graph& graph, const std::string& backend) {
   const HostTensors feeds = item.feeds(graph);
   const Node& node = op_node(graph);
-  const HostTensors want = evaluate(graph, feeds).fetches;
+  const HostTensors want = reference(graph, feeds).fetches;
   Run one(graph, backend, 1);
   Run two(graph, backend, 2);
   const HostTensors got = one(graph, feeds);

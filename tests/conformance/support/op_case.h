@@ -43,6 +43,9 @@ class Case {
   OpCase item_;
 };
 
+/// What the reference gives, whatever bug is planted.
+Evaluation reference(const Graph& graph, const HostTensors& feeds);
+
 Node& op_node(const Graph& graph);
 std::string input_name(std::size_t index);
 std::string output_name(std::size_t index);

@@ -1,0 +1,15 @@
+// Kernels that are wrong on purpose; see base/planted_bug.h.
+#pragma once
+
+#include <memory>
+
+#include "ingot/runtime/kernel.h"
+
+namespace ingot {
+
+/// The kernel itself, except in builds with INGOT_PLANTED_BUGS: there one that behaves as
+/// planted_bug() says at each run.
+std::unique_ptr<Kernel> with_planted_bugs(std::unique_ptr<Kernel> kernel,
+                                          const KernelProblem& problem);
+
+}  // namespace ingot
