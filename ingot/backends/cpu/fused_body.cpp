@@ -6,7 +6,6 @@
 #include <optional>
 #include <unordered_map>
 
-#include "ingot/base/planted_bug.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
@@ -31,15 +30,6 @@ std::vector<std::int64_t> stage_key(const Shape& shape) {
   const std::int64_t* first =
       std::find_if(shape.begin(), shape.end(), [](auto d) { return d != 1; });
   return {first, shape.end()};
-}
-
-/// A batch norm is inlined, so its eps arrives as a small constant that is added.
-Symbol with_planted_epsilon(const Node& node, Symbol symbol) {
-  const bool is_small = symbol.constant > 0 && symbol.constant <= 1e-2;
-  if (symbol.kind == Symbol::Kind::constant && is_small && node.op().name == "add") {
-    symbol.constant = kernel_epsilon(symbol.constant);
-  }
-  return symbol;
 }
 
 bool is_mean(const Node& node) { return &node.op() == &mean_op(); }
@@ -191,7 +181,7 @@ class Analysis {
     for (const Value& input : node.inputs()) {
       const Symbol* from = symbol(input);
       if (from == nullptr) return;
-      args.push_back(use(with_planted_epsilon(node, *from), stage));
+      args.push_back(use(*from, stage));
     }
     ScalarProgram& program = body_.stages[static_cast<std::size_t>(stage)].program;
     int result = args.front();
