@@ -1,5 +1,6 @@
 #include "ingot/runtime/convert_layout.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -26,7 +27,7 @@ void for_each_element(const TensorType& type, const Layout& layout, Fn&& fn) {
 
 void to_physical(const HostView& logical, const Layout& layout, std::byte* physical) {
   if (layout.is_plain()) {
-    std::memcpy(physical, logical.data, static_cast<std::size_t>(logical.type.bytes()));
+    std::copy_n(logical.data, logical.type.bytes(), physical);
     return;
   }
   std::memset(physical, 0, static_cast<std::size_t>(layout.physical_bytes(logical.type)));
@@ -37,7 +38,7 @@ void to_physical(const HostView& logical, const Layout& layout, std::byte* physi
 
 void to_logical(const std::byte* physical, const Layout& layout, const HostView& logical) {
   if (layout.is_plain()) {
-    std::memcpy(logical.data, physical, static_cast<std::size_t>(logical.type.bytes()));
+    std::copy_n(physical, logical.type.bytes(), logical.data);
     return;
   }
   for_each_element(logical.type, layout, [&](std::size_t to, std::size_t from, std::size_t size) {

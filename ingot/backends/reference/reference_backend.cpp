@@ -1,6 +1,6 @@
 #include "ingot/backends/reference/reference_backend.h"
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "ingot/ir/core_ops.h"
@@ -27,7 +27,7 @@ class ReferenceKernel final : public Kernel {
     StepError error;
     const std::vector<HostTensor> results = evaluate_node(node_, operands, &error);
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      std::memcpy(context.slots[outputs_[i]], results[i].bytes().data(), results[i].bytes().size());
+      std::ranges::copy(results[i].bytes(), context.slots[outputs_[i]]);
     }
     if (error.node >= 0) {
       context.errors->latch(node_.id(), error.rule, error.value, error.index);
