@@ -123,6 +123,7 @@ std::vector<OpCase> cases() {
           make("heads_transpose_both", {2, 2, 4, 3}, {2, 2, 3, 4}, true, true),
           make("vector", {1, 33}, {33, 1}, false, false),
           make("odd", {17, 19}, {19, 13}, false, false),
+          make("square", {6, 16}, {16, 16}, false, false),
           make("empty_inner", {3, 0}, {0, 2}, false, false),
           make("empty_rows", {0, 3}, {3, 2}, false, false)};
 }
