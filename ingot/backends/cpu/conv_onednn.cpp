@@ -56,6 +56,37 @@ Support supports(const Node& node, const Backend&) {
   return Support::yes();
 }
 
+/// How the work is cut: slices of the batch and, where it is too small for that, parts of the
+/// channels of what is computed.
+struct Cut {
+  BatchSlices slices;
+  std::int64_t parts = 1;
+
+  /// What one part computes.
+  [[nodiscard]] ConvProblem part_of(ConvProblem problem, ConvKind kind) const noexcept {
+    (kind == ConvKind::forward ? problem.oc : problem.ic) /= parts;
+    return problem;
+  }
+};
+
+/// `in_order`: the primitive reads the Graph's weights, not a copy that could be cut in any way.
+Cut cut_work(const ConvProblem& problem, ConvKind kind, const ConvLayouts& layouts, bool in_order) {
+  if (kind == ConvKind::weight_grad) return {group_batch(problem)};
+  constexpr std::int64_t kWidestBlock = 16;
+  const std::int64_t channels = kind == ConvKind::forward ? problem.oc : problem.ic;
+  for (const std::int64_t parts : {8, 4, 2}) {
+    const bool can_cut = kind == ConvKind::forward || !in_order;
+    const bool small = can_cut && problem.groups == 1 && problem.n * parts <= 16 && problem.n <= 4;
+    const bool worthwhile = problem.flops_per_image() >= 2e6 * static_cast<double>(parts);
+    if (!small || !worthwhile || channels % (parts * kWidestBlock) != 0) continue;
+    const Cut cut{{.images = 1, .count = problem.n, .rest = 1}, parts};
+    ConvProblem part = cut.part_of(problem, kind);
+    part.n = 1;
+    if (ConvPrimitive::choose_weights(part, kind, layouts) == layouts.w) return cut;
+  }
+  return {slice_batch(problem)};
+}
+
 std::unique_ptr<ConvPrimitive> make_primitive(ConvProblem problem, std::int64_t images,
                                               ConvKind kind, const ConvLayouts& layouts,
                                               int workers) {
@@ -72,18 +103,20 @@ std::int64_t aligned(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 /// What the three have in common: one primitive for the full slices, one for the rest.
 class OnednnConv : public SlicedKernel {
  public:
-  OnednnConv(const KernelProblem& problem, const CpuBackend& backend, BatchSlices slices)
+  OnednnConv(const KernelProblem& problem, const CpuBackend& backend)
       : SlicedKernel(backend.pool()),
         problem_(ConvProblem::of(problem.node)),
         kind_(conv_kind(problem.node)),
-        slots_(problem),
-        slices_(slices) {
+        slots_(problem) {
     ConvLayouts layouts = layouts_of(problem.node);
-    layouts.w = primitive_weights(problem_, kind_, layouts);
-    const int workers = pool_.size();
-    primitive_ = make_primitive(problem_, slices.images, kind_, layouts, workers);
-    if (slices.rest != slices.images) {
-      rest_ = make_primitive(problem_, slices.rest, kind_, layouts, workers);
+    const std::string given = std::exchange(layouts.w, primitive_weights(problem_, kind_, layouts));
+    const Cut cut = cut_work(problem_, kind_, layouts, layouts.w == given);
+    slices_ = cut.slices;
+    parts_ = cut.parts;
+    const ConvProblem part = cut.part_of(problem_, kind_);
+    primitive_ = make_primitive(part, slices_.images, kind_, layouts, pool_.size());
+    if (slices_.rest != slices_.images) {
+      rest_ = make_primitive(part, slices_.rest, kind_, layouts, pool_.size());
     }
     scratch_each_ = std::max(primitive_->scratch_bytes(), rest_ ? rest_->scratch_bytes() : 0);
     name_ = fmt::format("onednn {}", primitive_->implementation());
@@ -93,26 +126,35 @@ class OnednnConv : public SlicedKernel {
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
     return scratch_each_ * pool_.size();
   }
-  [[nodiscard]] std::int64_t slices() const noexcept override { return slices_.count; }
+  [[nodiscard]] std::int64_t slices() const noexcept override { return slices_.count * parts_; }
 
  protected:
-  /// Runs one slice; fills `result` with NaN, which the step reports, should oneDNN fail.
-  void run_primitive(const KernelContext& context, std::int64_t slice, int worker, float* w,
-                     float* result, std::int64_t result_size) noexcept {
+  /// Runs the primitive on a slice; fills `result` with NaN, which the step reports, should oneDNN
+  /// fail.
+  void run_primitive(std::int64_t slice, int worker, const ConvPrimitive::Args& args, float* result,
+                     std::int64_t result_size) noexcept {
     ConvPrimitive& primitive = slice + 1 == slices_.count && rest_ ? *rest_ : *primitive_;
-    const std::int64_t first = slice * slices_.images;
-    const bool ok = primitive.run(worker, {.x = context.at<float>(slots_.x) + first * x_image(),
-                                           .w = w,
-                                           .y = context.at<float>(slots_.y) + first * y_image(),
-                                           .scratch = context.scratch + worker * scratch_each_});
-    if (!ok) std::fill_n(result, result_size, std::numeric_limits<float>::quiet_NaN());
+    if (!primitive.run(worker, args)) {
+      std::fill_n(result, result_size, std::numeric_limits<float>::quiet_NaN());
+    }
   }
+  /// A slice's part of a result with images of so many elements.
   [[nodiscard]] SliceRange range_of(std::int64_t slice, std::int64_t image) const noexcept {
+    if (parts_ > 1) return {slice * (image / parts_), (slice + 1) * (image / parts_)};
     const std::int64_t first = slice * slices_.images;
     return {first * image, (first + slices_.images_of(slice)) * image};
   }
-  [[nodiscard]] std::int64_t x_image() const noexcept { return problem_.x_image(); }
-  [[nodiscard]] std::int64_t y_image() const noexcept { return problem_.y_image(); }
+  /// First element of a slice in an operand with images of so many elements.
+  [[nodiscard]] std::int64_t first_of(std::int64_t slice, std::int64_t image) const noexcept {
+    return slice / parts_ * slices_.images * image;
+  }
+  /// First element of the weights of a slice's part.
+  [[nodiscard]] std::int64_t first_weight(std::int64_t slice) const noexcept {
+    return slice % parts_ * (problem_.weights() / parts_);
+  }
+  [[nodiscard]] std::byte* worker_scratch(const KernelContext& context, int worker) const noexcept {
+    return context.scratch + worker * scratch_each_;
+  }
   /// Scratch behind that of the primitives.
   [[nodiscard]] float* own_scratch(const KernelContext& context) const noexcept {
     return reinterpret_cast<float*>(context.scratch + OnednnConv::scratch_bytes());
@@ -122,6 +164,7 @@ class OnednnConv : public SlicedKernel {
   ConvKind kind_;
   ConvSlots slots_;
   BatchSlices slices_;
+  std::int64_t parts_ = 1;  ///< more than 1: slices are single images
   std::unique_ptr<ConvPrimitive> primitive_;
   std::unique_ptr<ConvPrimitive> rest_;  ///< null: every slice is full
   std::int64_t scratch_each_ = 0;
@@ -130,29 +173,34 @@ class OnednnConv : public SlicedKernel {
 
 class OnednnConvForward final : public OnednnConv {
  public:
-  OnednnConvForward(const KernelProblem& problem, const CpuBackend& backend)
-      : OnednnConv(problem, backend, slice_batch(ConvProblem::of(problem.node))) {}
+  using OnednnConv::OnednnConv;
 
   void run_slice(const KernelContext& context, std::int64_t slice, int worker) noexcept override {
     const auto [begin, end] = range(slice);
-    run_primitive(context, slice, worker, context.at<float>(slots_.w),
-                  context.at<float>(slots_.y) + begin, end - begin);
+    float* y = context.at<float>(slots_.y) + begin;
+    run_primitive(slice, worker,
+                  {.x = context.at<float>(slots_.x) + first_of(slice, problem_.x_image()),
+                   .w = context.at<float>(slots_.w) + first_weight(slice),
+                   .y = y,
+                   .scratch = worker_scratch(context, worker)},
+                  y, end - begin);
   }
   [[nodiscard]] bool has_ranges() const noexcept override { return true; }
   [[nodiscard]] SliceRange range(std::int64_t slice) const noexcept override {
-    return range_of(slice, y_image());
+    return range_of(slice, problem_.y_image());
   }
 };
 
 class OnednnConvInputGrad final : public OnednnConv {
  public:
   OnednnConvInputGrad(const KernelProblem& problem, const CpuBackend& backend)
-      : OnednnConv(problem, backend, slice_batch(ConvProblem::of(problem.node))) {
+      : OnednnConv(problem, backend) {
     const std::string given = layouts_of(problem.node).w;
     if (weight_swap_between(given, primitive_->weights_layout(), swap_)) {
       swap_.out_blocks = problem_.oc / swap_.block;
       swap_.in_blocks = problem_.ic / problem_.groups / swap_.block;
       swap_.taps = problem_.kh * problem_.kw;
+      swap_.parts = parts_;
     }
   }
 
@@ -166,11 +214,17 @@ class OnednnConvInputGrad final : public OnednnConv {
   void run_slice(const KernelContext& context, std::int64_t slice, int worker) noexcept override {
     float* w = swap_.block > 0 ? own_scratch(context) : context.at<float>(slots_.w);
     const auto [begin, end] = range(slice);
-    run_primitive(context, slice, worker, w, context.at<float>(slots_.x) + begin, end - begin);
+    float* x = context.at<float>(slots_.x) + begin;
+    run_primitive(slice, worker,
+                  {.x = x,
+                   .w = w + first_weight(slice),
+                   .y = context.at<float>(slots_.y) + first_of(slice, problem_.y_image()),
+                   .scratch = worker_scratch(context, worker)},
+                  x, end - begin);
   }
   [[nodiscard]] bool has_ranges() const noexcept override { return true; }
   [[nodiscard]] SliceRange range(std::int64_t slice) const noexcept override {
-    return range_of(slice, x_image());
+    return range_of(slice, problem_.x_image());
   }
 
  private:
@@ -180,8 +234,7 @@ class OnednnConvInputGrad final : public OnednnConv {
 class OnednnConvWeightGrad final : public OnednnConv {
  public:
   OnednnConvWeightGrad(const KernelProblem& problem, const CpuBackend& backend)
-      : OnednnConv(problem, backend, group_batch(ConvProblem::of(problem.node))),
-        partial_(aligned(4 * problem_.weights()) / 4) {}
+      : OnednnConv(problem, backend), partial_(aligned(4 * problem_.weights()) / 4) {}
 
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
     return OnednnConv::scratch_bytes() + 4 * partial_ * (slices_.count - 1);
@@ -191,7 +244,12 @@ class OnednnConvWeightGrad final : public OnednnConv {
   void run_slice(const KernelContext& context, std::int64_t group, int worker) noexcept override {
     float* w =
         group == 0 ? context.at<float>(slots_.w) : own_scratch(context) + (group - 1) * partial_;
-    run_primitive(context, group, worker, w, w, problem_.weights());
+    run_primitive(group, worker,
+                  {.x = context.at<float>(slots_.x) + first_of(group, problem_.x_image()),
+                   .w = w,
+                   .y = context.at<float>(slots_.y) + first_of(group, problem_.y_image()),
+                   .scratch = worker_scratch(context, worker)},
+                  w, problem_.weights());
   }
   [[nodiscard]] bool has_ranges() const noexcept override { return false; }
   [[nodiscard]] SliceRange range(std::int64_t) const noexcept override { return {}; }

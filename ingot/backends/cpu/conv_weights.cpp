@@ -18,7 +18,11 @@ void WeightSwap::run(const float* from, float* to, ThreadPool& pool) const noexc
     const std::int64_t o = task / in_blocks;
     const std::int64_t i = task % in_blocks;
     const float* source = from + task * taps * area;
-    float* target = to + (input_first ? i * out_blocks + o : task) * taps * area;
+    const std::int64_t part_blocks = in_blocks / parts;
+    const std::int64_t part = i / part_blocks;
+    const std::int64_t in_part =
+        part * out_blocks * part_blocks + o * part_blocks + i % part_blocks;
+    float* target = to + (input_first ? i * out_blocks + o : in_part) * taps * area;
     for (std::int64_t tap = 0; tap < taps; ++tap, source += area, target += area) {
       if (block == 16) {
         swap_block<16>(source, target);

@@ -18,6 +18,7 @@ struct WeightSwap {
   std::int64_t taps = 0;
   std::int64_t block = 0;
   bool input_first = false;
+  std::int64_t parts = 1;  ///< input channels are cut into so many parts, each apart in the result
 
   void run(const float* from, float* to, ThreadPool& pool) const noexcept;
 };
