@@ -186,7 +186,7 @@ void Executable::Impl::copy(const std::vector<SlotCopy>& list) noexcept {
     const auto at = [this](int slot) { return addresses[static_cast<std::size_t>(slot)]; };
     if (c.predicate >= 0 && *reinterpret_cast<const std::uint8_t*>(at(c.predicate)) == 0) continue;
     const auto bytes = program.slots[static_cast<std::size_t>(c.to)].bytes();
-    std::memmove(at(c.to), at(c.from), static_cast<std::size_t>(bytes));
+    if (bytes > 0) std::memmove(at(c.to), at(c.from), static_cast<std::size_t>(bytes));
   }
 }
 
