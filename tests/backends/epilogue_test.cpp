@@ -1,6 +1,8 @@
 // Convolutions and products with elementwise Nodes behind them, against the reference.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ops/operators.h"
@@ -73,6 +75,32 @@ TEST(Epilogue, FollowsEveryConvolution) {
     const Value residual = builder.operand(y.type());
     expect_region(builder.finish({ops::relu(y + bias + residual)}, backend));
   }
+}
+
+TEST(Epilogue, BiasAndReluAreTheDirectConvolutionsOwn) {
+  const CpuBackend backend({.threads = 1});
+  for (const bool with_relu : {false, true}) {
+    RegionBuilder builder;
+    const Value x = builder.operand({DType::f32, {32, 3, 32, 32}});
+    const Value w = builder.operand({DType::f32, {5, 3, 3, 3}});
+    const Value bias = builder.operand({DType::f32, {1, 5, 1, 1}});
+    const Value y = bias + ops::conv2d(x, w, {.padding = {1, 1, 1, 1}});
+    const Node& region = builder.finish({with_relu ? ops::relu(y) : y}, backend);
+    expect_region(region);
+    EXPECT_EQ(run_node(region, random_operands(region), backend).kernel,
+              with_relu ? "direct with bias and relu" : "direct with bias");
+  }
+}
+
+TEST(Epilogue, ReluKeepsNan) {
+  const CpuBackend backend({.threads = 1});
+  RegionBuilder builder;
+  const Value x = builder.operand({DType::f32, {1, 1, 4, 4}});
+  const Value w = builder.operand({DType::f32, {1, 1, 1, 1}});
+  const Node& region = builder.finish({ops::relu(ops::conv2d(x, w))}, backend);
+  std::vector<HostTensor> operands = random_operands(region);
+  operands[0].view().set(5, std::nan(""));
+  EXPECT_TRUE(std::isnan(run_node(region, operands, backend).outputs[0].view().get(5)));
 }
 
 TEST(Epilogue, FollowsDataGradients) {

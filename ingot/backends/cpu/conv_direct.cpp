@@ -87,6 +87,11 @@ class DirectCorrelate final : public SlicedKernel {
       run_task(context, slice * image_tasks() + i, worker);
     }
   }
+  bool absorb(int bias, bool relu) override {
+    bias_ = bias;
+    relu_ = relu;
+    return true;
+  }
   [[nodiscard]] bool has_ranges() const noexcept override {
     const bool images_follow = problem_.n == 1 || result_.image == result_image_;
     return images_follow && (by_image_ || image_tasks() == 1);
@@ -106,6 +111,7 @@ class DirectCorrelate final : public SlicedKernel {
     const T* source = context.at<T>(forward_ ? slots_.x : slots_.y);
     T* result = context.at<T>(forward_ ? slots_.y : slots_.x);
     const T* packed = reinterpret_cast<const T*>(context.scratch);
+    const T* bias = bias_ >= 0 ? context.at<T>(bias_) : nullptr;
     T* planes =
         reinterpret_cast<T*>(context.scratch + size_of(packed_) + worker * size_of(planes_));
     const std::int64_t part = task % parts_;
@@ -114,7 +120,7 @@ class DirectCorrelate final : public SlicedKernel {
     const std::int64_t image = task / image_tasks();
     const std::int64_t end = std::min((groups + 1) * groups_each_, problem_.groups);
     for (std::int64_t group = groups * groups_each_; group < end; ++group) {
-      run_band(source + image * source_.image, packed, planes, result + image * result_.image,
+      run_band(source + image * source_.image, packed, planes, result + image * result_.image, bias,
                group, band, part);
     }
   }
@@ -194,8 +200,8 @@ class DirectCorrelate final : public SlicedKernel {
                     : weight_offsets_.at(group * in_ + in, out, tap);
   }
 
-  void run_band(const T* source, const T* packed, T* planes, T* result, std::int64_t group,
-                std::int64_t band, std::int64_t part) noexcept {
+  void run_band(const T* source, const T* packed, T* planes, T* result, const T* bias,
+                std::int64_t group, std::int64_t band, std::int64_t part) noexcept {
     const std::int64_t phase_size = plan_.plane_size(band_rows_);
     const std::int64_t channel_size = plan_.phases() * phase_size;
     const std::int64_t u0 = band * band_rows_;
@@ -228,8 +234,8 @@ class DirectCorrelate final : public SlicedKernel {
                                   first_block * block_weights(plane),
                        .block = block_,
                        .out_channels = end - first,
-                       .bias = nullptr,
-                       .relu = false,
+                       .bias = bias ? bias + group * out_ + first : nullptr,
+                       .relu = relu_,
                        .out = result,
                        .out_channel = result_.channels.data() + group * out_ + first,
                        .out_row = pass.out_row.data() + u0,
@@ -249,6 +255,8 @@ class DirectCorrelate final : public SlicedKernel {
   std::int64_t band_rows_ = 0, bands_ = 0;
   std::int64_t groups_each_ = 1, group_tasks_ = 1, parts_ = 1;
   bool by_image_ = false;
+  int bias_ = -1;  ///< slot of a value for each channel
+  bool relu_ = false;
   std::int64_t result_image_ = 0;  ///< elements
   std::int64_t planes_ = 0;        ///< elements of one worker's planes
   std::int64_t packed_ = 0;        ///< elements of the packed weights

@@ -62,7 +62,9 @@ HWY_INLINE void correlate_tile(const CorrelateArgs<T>& args, const T* HWY_RESTRI
   for (int o = 0; o < channels; ++o) {
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      const V result = args.relu ? hn::Max(sum[o][v], hn::Zero(d)) : sum[o][v];
+      // NaN stays NaN.
+      const V result =
+          args.relu ? hn::IfThenZeroElse(hn::Lt(sum[o][v], hn::Zero(d)), sum[o][v]) : sum[o][v];
       hn::StoreU(result, d, to + to_channel[o] + v * lanes);
     }
   }

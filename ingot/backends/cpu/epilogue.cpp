@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "ingot/backends/cpu/cpu_kernels.h"
@@ -63,6 +64,46 @@ Support supports(const Node& node, const Backend& backend) {
   return Support::yes();
 }
 
+/// An epilogue that producers may know how to compute themselves.
+struct SimpleEpilogue {
+  int bias = -1;  ///< operand of the Region with a value for each channel
+  bool relu = false;
+};
+
+/// Whether a Value has one element for each channel of `shape` and repeats along the other axes.
+bool is_channel_vector(const Value& value, const Shape& shape) {
+  const Shape& own = value.shape();
+  return own.rank() == shape.rank() && own.rank() > 1 && own[1] == shape[1] &&
+         own.numel() == shape[1] && own != shape && value.layout().is_plain();
+}
+
+/// producer, or producer + bias, or relu of either, as the Region's one result.
+std::optional<SimpleEpilogue> simple_epilogue(const Node& region, const Node& producer) {
+  SimpleEpilogue simple;
+  const Node* last = &producer;
+  for (const auto& node : region.body()->nodes()) {
+    if (node.get() == &producer || &node->op() == &argument_op()) continue;
+    const auto reads_last = [&](std::size_t i) { return node->input(i).node() == last; };
+    if (node->op().name == "add" && simple.bias < 0 && !simple.relu) {
+      const std::size_t own = reads_last(0) ? 0 : 1;
+      const Value& other = node->input(1 - own);
+      if (!reads_last(own) || &other.node()->op() != &argument_op() ||
+          !is_channel_vector(other, producer.output_type().shape)) {
+        return std::nullopt;
+      }
+      simple.bias = static_cast<int>(other.node()->integer("index"));
+    } else if (node->op().name == "relu" && !simple.relu && reads_last(0)) {
+      simple.relu = true;
+    } else {
+      return std::nullopt;
+    }
+    last = node.get();
+  }
+  const auto& results = region.body()->fetches();
+  if (results.size() != 1 || results[0].value.node() != last) return std::nullopt;
+  return simple;
+}
+
 struct Stage {
   MapProgram program;
   std::vector<FusedTensor> inputs, outputs;
@@ -75,6 +116,7 @@ class EpilogueKernel final : public Kernel {
     const Node& producer = *epilogue_producer(problem.node);
     produced_ = static_cast<int>(inputs_.size());
     make_producer(producer, backend);
+    if (absorb(problem.node, producer)) return;
     const FusedBody body = analyse_fused(problem.node, &producer);
     scratch_bytes_ = producer_->scratch_bytes();
     reserve(0);
@@ -99,12 +141,14 @@ class EpilogueKernel final : public Kernel {
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override { return scratch_bytes_; }
 
   void run(const KernelContext& context) noexcept override {
-    std::array<std::byte*, kMaxOperands + 1> slots{};
+    std::array<std::byte*, kMaxOperands + 2> slots{};  // its operands, its result, a bias
     for (std::size_t i = 0; i < producer_inputs_.size(); ++i) {
       slots[i] = context.slots[producer_inputs_[i]];
     }
     slots[producer_inputs_.size()] = produced(context);
+    if (bias_ >= 0) slots[producer_inputs_.size() + 1] = context.slots[inputs_[at(bias_)]];
     const KernelContext inner{slots.data(), context.scratch, context.errors};
+    if (stages_.empty()) return producer_->run(inner);
 
     // Smaller shapes, such as a scale of each channel, come first.
     for (std::size_t i = 0; i + 1 < stages_.size(); ++i) {
@@ -147,6 +191,21 @@ class EpilogueKernel final : public Kernel {
     producer_ = producer_candidate(producer, backend, reasons)->create(problem, backend);
     sliced_ = dynamic_cast<SlicedKernel*>(producer_.get());
     if (sliced_ != nullptr && !sliced_->has_ranges()) sliced_ = nullptr;
+  }
+
+  /// Whether the producer does everything itself.
+  bool absorb(const Node& region, const Node& producer) {
+    auto* sliced = dynamic_cast<SlicedKernel*>(producer_.get());
+    const std::optional<SimpleEpilogue> simple = simple_epilogue(region, producer);
+    if (sliced == nullptr || !simple) return false;
+    const int slot = simple->bias < 0 ? -1 : static_cast<int>(producer_inputs_.size()) + 1;
+    if (!sliced->absorb(slot, simple->relu)) return false;
+    bias_ = simple->bias;
+    target_ = 0;
+    scratch_bytes_ = producer_->scratch_bytes();
+    name_ = fmt::format("{} with {}{}", producer_->name(), bias_ >= 0 ? "bias" : "",
+                        simple->relu ? (bias_ >= 0 ? " and relu" : "relu") : "");
+    return true;
   }
 
   /// The producer writes to a result that the program may overwrite in place, if there is one.
@@ -203,9 +262,10 @@ class EpilogueKernel final : public Kernel {
   std::vector<int> producer_inputs_;
   std::unique_ptr<Kernel> producer_;
   SlicedKernel* sliced_ = nullptr;  ///< the producer, when it has ranges
+  int bias_ = -1;                   ///< operand that the producer adds itself
   int produced_ = 0;                ///< the producer's result as an operand of the program
   int target_ = -1;                 ///< result that the producer writes to; -1: the buffer
-  std::vector<Stage> stages_;
+  std::vector<Stage> stages_;       ///< none: the producer does everything
   std::vector<std::int64_t> temporaries_;
   std::int64_t buffer_ = 0, frames_ = 0, frame_bytes_ = 0;
   std::int64_t scratch_bytes_ = 0;

@@ -29,6 +29,15 @@ class SlicedKernel : public Kernel {
   [[nodiscard]] virtual bool has_ranges() const noexcept = 0;
   [[nodiscard]] virtual SliceRange range(std::int64_t slice) const noexcept = 0;
 
+  /// Asked before the first run: adds a value for each channel, in slot `bias` (-1: none), and
+  /// takes the larger of the result and 0 (`relu`), while the result is in registers. False: it
+  /// cannot.
+  virtual bool absorb(int bias, bool relu) {
+    (void)bias;
+    (void)relu;
+    return false;
+  }
+
   void run(const KernelContext& context) noexcept override {
     prepare(context);
     pool_.parallel_for(slices(),
