@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "ingot/base/error.h"
-#include "ingot/engine/program.h"
+#include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/planner/checker.h"
@@ -36,7 +36,11 @@ class Builder {
     make_feeds_and_fetches();
     share_variables();
     compute_lifetimes();
-    share_scratch();
+    if (backend_.reuses_memory(scratch_total())) {
+      share_scratch();
+    } else {
+      live_throughout();
+    }
     plan();
     count();
     return std::move(p_);
@@ -226,6 +230,27 @@ class Builder {
     for (Launch& launch : p_.commit) fn(launch, position++);
   }
 
+  /// What the scratch slots take without any sharing.
+  std::int64_t scratch_total() {
+    std::int64_t total = 0;
+    for (std::size_t i = 0; i < p_.slots.size(); ++i) {
+      const Slot& s = p_.slots[i];
+      const bool owns = s.storage == Slot::Storage::scratch && s.root == static_cast<int>(i);
+      if (owns && s.first >= 0) total += s.bytes();
+    }
+    return total;
+  }
+
+  /// No memory is used twice in a step.
+  void live_throughout() {
+    workspaces_live_ = true;
+    for (Slot& s : p_.slots) {
+      if (s.first < 0 || s.storage != Slot::Storage::scratch) continue;
+      s.first = 0;
+      s.last = end_position_;
+    }
+  }
+
   /// Lets a launch overwrite an operand that nobody reads afterwards.
   void share_scratch() {
     for_each_launch([this](Launch& launch, int position) {
@@ -269,7 +294,9 @@ class Builder {
     for_each_launch([&](Launch& launch, int position) {
       const std::int64_t bytes = launch.kernel->scratch_bytes();
       if (bytes == 0) return;
-      request.buffers.push_back({bytes, position, position, launch.node->name() + " (workspace)"});
+      request.buffers.push_back({bytes, workspaces_live_ ? 0 : position,
+                                 workspaces_live_ ? end_position_ : position,
+                                 launch.node->name() + " (workspace)"});
       targets.push_back(&launch.scratch_offset);
     });
     const Plan plan = make_plan(request);
@@ -314,6 +341,7 @@ class Builder {
   std::unordered_map<int, int> snapshots_;
   int snapshot_position_ = 0;
   int end_position_ = 0;
+  bool workspaces_live_ = false;
 };
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "ingot/base/env.h"
-#include "ingot/engine/program.h"
+#include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/passes/pass_list.h"
 #include "ingot/passes/pass_manager.h"

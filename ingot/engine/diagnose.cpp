@@ -6,7 +6,7 @@
 
 #include "ingot/base/error.h"
 #include "ingot/base/trace.h"
-#include "ingot/engine/program.h"
+#include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/evaluate.h"
 #include "ingot/ir/op_def.h"
@@ -71,12 +71,38 @@ Finding first_in_region(const Node& region, const std::vector<HostTensor>& opera
 HostTensor Executable::Impl::slot_value(int slot) const {
   const Value value = program.slots[static_cast<std::size_t>(slot)].value;
   HostTensor tensor(value.type());
-  to_logical(addresses[static_cast<std::size_t>(slot)], value.layout(), tensor.view());
+  const std::byte* data =
+      runner != nullptr ? runner->address(slot) : addresses[static_cast<std::size_t>(slot)];
+  std::vector<std::byte> copied;
+  if (!backend->device()->host_visible()) {
+    copied.resize(static_cast<std::size_t>(value.layout().physical_bytes(value.type())));
+    backend->device()->copy_to_host(copied.data(), data, copied.size());
+    data = copied.data();
+  }
+  to_logical(data, value.layout(), tensor.view());
   return tensor;
 }
 
-void Executable::Impl::throw_data_error() const {
-  const StepError& e = errors.error();
+void Executable::Impl::throw_runner_failure(const StepFailure& failure) {
+  if (failure.error.node >= 0) throw_data_error(failure.error);
+  // The feeds may hold something else by now, so nothing is run again. What a value that died left
+  // behind may be overwritten; fetches are there.
+  std::string text = "numerics: a scalar fetch must be finite";
+  for (const BoundFetch& fetch : program.fetches) {
+    if (fetch.ring_index < 0) continue;
+    const HostTensor value = slot_value(fetch.slot);
+    if (first_bad(value.view()) < 0) continue;
+    text =
+        fmt::format("fetch \"{}\": value must be finite, got {}", fetch.name, value.view().get(0));
+    break;
+  }
+  Error error(ErrorKind::user, ErrorCode::numerics, text);
+  error.note(fmt::format("in step {}; no variable was changed", steps));
+  error.help("run the step on device \"cpu\" to see which op gave it first");
+  throw error;
+}
+
+void Executable::Impl::throw_data_error(const StepError& e) const {
   const Node& node = *program.graph->nodes()[static_cast<std::size_t>(e.node)];
   const auto& constraints = node.op().constraints;
   const auto rule = static_cast<std::size_t>(e.rule);

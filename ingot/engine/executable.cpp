@@ -10,7 +10,7 @@
 
 #include "ingot/base/error.h"
 #include "ingot/base/trace.h"
-#include "ingot/engine/program.h"
+#include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/runtime/convert_layout.h"
@@ -39,12 +39,13 @@ Executable::Impl::Impl(Program p, VariableStore& s, const CompileOptions& o)
       backend(s.backend()),
       options(o),
       addresses(program.slots.size(), nullptr),
-      fed(program.feeds.size(), nullptr),
-      stride(program.feeds.size(), 0),
+      fed(program.feeds.size()),
       ring(ring_names(program), o.ring_capacity) {
   store->reserve_scratch(program.arena_bytes);
   upload_constants();
   resolve_addresses();
+  runner = backend->make_runner({program, *store, addresses, o.check_numerics, o.ring_capacity});
+  if (runner != nullptr) program.stats.device_nodes = runner->nodes();
 }
 
 Executable::Impl::~Impl() {
@@ -99,10 +100,11 @@ void Executable::Impl::resolve_addresses() {
     }
   }
   scratch_version = store->scratch_version();
+  if (runner != nullptr) runner->rebind(addresses);
 }
 
 void Executable::Impl::check_feeds(std::span<const Feed> given, int count) {
-  std::fill(fed.begin(), fed.end(), nullptr);
+  std::fill(fed.begin(), fed.end(), FeedMemory{});
   for (const Feed& feed : given) {
     const auto it = std::find_if(program.feeds.begin(), program.feeds.end(),
                                  [&](const BoundFeed& b) { return b.name == feed.name; });
@@ -116,7 +118,7 @@ void Executable::Impl::check_feeds(std::span<const Feed> given, int count) {
       throw error;
     }
     const auto index = static_cast<std::size_t>(it - program.feeds.begin());
-    if (fed[index] != nullptr) throw feed_error(feed.name, "must be given once, got it twice");
+    if (fed[index].data != nullptr) throw feed_error(feed.name, "must be given once, got it twice");
     const TensorType& type = it->type;
     const auto bytes = static_cast<std::size_t>(type.bytes());
     if (feed.type && *feed.type != type) {
@@ -147,11 +149,12 @@ void Executable::Impl::check_feeds(std::span<const Feed> given, int count) {
                        fmt::format("{} needs {} bytes, got a buffer of {}", feed.type->to_string(),
                                    bytes * static_cast<std::size_t>(count), feed.bytes));
     }
-    stride[index] = count > 1 && stacked ? static_cast<std::int64_t>(bytes) : 0;
-    fed[index] = nothing ? &kNothing : static_cast<const std::byte*>(feed.data);
+    fed[index] = {nothing ? &kNothing : static_cast<const std::byte*>(feed.data),
+                  count > 1 && stacked ? static_cast<std::int64_t>(bytes) : 0,
+                  feed.on_device && !nothing};
   }
   for (std::size_t i = 0; i < fed.size(); ++i) {
-    if (fed[i] == nullptr) {
+    if (fed[i].data == nullptr) {
       throw feed_error(program.feeds[i].name, fmt::format("must be given ({}), got none",
                                                           program.feeds[i].type.to_string()));
     }
@@ -210,7 +213,7 @@ bool Executable::Impl::scalars_finite() const noexcept {
 void Executable::Impl::run_once() {
   errors.reset();
   run_launches(program.main);
-  if (errors.set()) throw_data_error();
+  if (errors.set()) throw_data_error(errors.error());
   if (options.check_numerics && !scalars_finite()) throw_numerics_error();
   if (trace_enabled(Channel::numerics)) trace_numerics();
   copy(program.snapshots);
@@ -240,19 +243,41 @@ void Executable::run_steps(int steps, std::span<const Feed> feeds) {
   }
   impl.check_feeds(feeds, steps);
   if (impl.scratch_version != impl.store->scratch_version()) impl.resolve_addresses();
+  if (impl.runner != nullptr) {
+    impl.runner->run(steps, impl.fed);
+    impl.steps += steps;
+    impl.ran = true;
+    return;
+  }
   for (int step = 0; step < steps; ++step) {
     for (std::size_t i = 0; i < impl.fed.size(); ++i) {
-      impl.set_feed(i, impl.fed[i] + impl.stride[i] * step);
+      impl.set_feed(i, impl.fed[i].data + impl.fed[i].stride * step);
     }
     impl.run_once();
   }
 }
 
+void Executable::Impl::settle() {
+  if (runner == nullptr) return;
+  const auto failure = runner->wait([this](std::int64_t step, std::span<const double> values) {
+    std::ranges::copy(values, ring.push(step).begin());
+  });
+  if (!failure) return;
+  steps = failure->step;
+  throw_runner_failure(*failure);
+}
+
+void Executable::wait() { impl_->settle(); }
+
 const std::byte* Executable::fetched_data(std::string_view name) const {
+  impl_->settle();
   std::vector<std::string> names;
   for (const BoundFetch& fetch : impl_->program.fetches) {
     if (fetch.name == name) {
-      if (impl_->ran) return impl_->addresses[static_cast<std::size_t>(fetch.slot)];
+      if (impl_->ran) {
+        return impl_->runner != nullptr ? impl_->runner->address(fetch.slot)
+                                        : impl_->addresses[static_cast<std::size_t>(fetch.slot)];
+      }
       throw user_error(ErrorCode::invalid_argument,
                        fmt::format("fetch \"{}\": needs a run first, got none", name));
     }
@@ -268,18 +293,17 @@ const std::byte* Executable::fetched_data(std::string_view name) const {
 }
 
 HostTensor Executable::fetched(std::string_view name) const {
-  const std::byte* data = fetched_data(name);
+  (void)fetched_data(name);
   for (const BoundFetch& fetch : impl_->program.fetches) {
-    if (fetch.name != name) continue;
-    const Value value = impl_->program.slots[static_cast<std::size_t>(fetch.slot)].value;
-    HostTensor tensor(value.type());
-    to_logical(data, value.layout(), tensor.view());
-    return tensor;
+    if (fetch.name == name) return impl_->slot_value(fetch.slot);
   }
   return {};
 }
 
-StepRing& Executable::losses() noexcept { return impl_->ring; }
+StepRing& Executable::losses() {
+  impl_->settle();
+  return impl_->ring;
+}
 const ProgramStats& Executable::stats() const noexcept { return impl_->program.stats; }
 const Graph& Executable::lowered() const noexcept { return *impl_->program.graph; }
 std::int64_t Executable::steps_run() const noexcept { return impl_->steps; }

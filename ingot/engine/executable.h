@@ -13,6 +13,7 @@
 #include "ingot/base/host_view.h"
 #include "ingot/base/shape.h"
 #include "ingot/engine/step_ring.h"
+#include "ingot/runtime/program_stats.h"
 
 namespace ingot {
 
@@ -26,26 +27,9 @@ struct Feed {
   const void* data = nullptr;
   std::size_t bytes = 0;
   std::optional<TensorType> type = std::nullopt;
-};
-
-/// One buffer or workspace of the plan.
-struct MemoryOwner {
-  std::string name;
-  std::int64_t bytes = 0;
-};
-
-/// What compile() decided, for reports and tests.
-struct ProgramStats {
-  int kernels = 0;
-  int reorders = 0;             ///< of activations and weights, in the whole step
-  int elementwise_kernels = 0;  ///< stand-alone elementwise ones
-  double flops = 0;
-  std::int64_t variable_bytes = 0;
-  std::int64_t constant_bytes = 0;
-  std::int64_t arena_bytes = 0;           ///< scratch arena, workspaces included
-  std::int64_t live_peak_bytes = 0;       ///< maximum over time of what is live in it
-  std::vector<MemoryOwner> largest;       ///< the ten largest owners when the arena is fullest
-  std::vector<std::string> kernel_names;  ///< in order: `op "node": implementation`
+  /// `data` is memory of the store's device, not of the host. It stays untouched until the step is
+  /// done; the device reads it in place.
+  bool on_device = false;
 };
 
 /// Immutable after compile(); runs are serialised by the caller. Feeds are checked before anything
@@ -58,7 +42,9 @@ class Executable {
   Executable(Executable&&) noexcept;
   Executable& operator=(Executable&&) noexcept;
 
-  /// One run of the Graph: fetches, assigns. Blocking; allocates nothing when it succeeds.
+  /// One run of the Graph: fetches, assigns. Allocates nothing when it succeeds. Blocking where the
+  /// device is the host. Elsewhere it only enqueues: a failure is thrown by wait(), losses(),
+  /// fetched() or a later run, and steps enqueued after the failed one are called off with it.
   void run(std::span<const Feed> feeds);
   void run(std::initializer_list<Feed> feeds) { run(std::span(feeds.begin(), feeds.size())); }
   /// The same; scalar fetches go to losses().
@@ -72,12 +58,14 @@ class Executable {
     run_steps(steps, std::span(feeds.begin(), feeds.size()));
   }
 
+  /// Blocks until everything enqueued is done; throws what failed.
+  void wait();
   /// Value of a fetch after the last run. Errors: unknown name.
   [[nodiscard]] HostTensor fetched(std::string_view name) const;
   /// Address of a fetch's packed value on the device, valid until the next run.
   [[nodiscard]] const std::byte* fetched_data(std::string_view name) const;
-  /// The scalar fetches of the last steps.
-  [[nodiscard]] StepRing& losses() noexcept;
+  /// The scalar fetches of the last steps, after wait().
+  [[nodiscard]] StepRing& losses();
 
   [[nodiscard]] const ProgramStats& stats() const noexcept;
   /// The Graph after all passes.

@@ -20,6 +20,10 @@ std::span<const KernelCandidate> KernelTable::candidates(std::string_view op) co
   return it == by_op_.end() ? std::span<const KernelCandidate>() : it->second;
 }
 
+std::unique_ptr<Runner> Backend::make_runner(const RunnerRequest&) const { return nullptr; }
+
+bool Backend::reuses_memory(std::int64_t) const noexcept { return true; }
+
 Support Backend::supports(const Node& node) const {
   std::string reasons;
   for (const KernelCandidate& candidate : kernels().candidates(node.op().name)) {

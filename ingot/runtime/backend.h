@@ -12,6 +12,7 @@
 #include "ingot/memory/device.h"
 #include "ingot/runtime/kernel.h"
 #include "ingot/runtime/kernel_table.h"
+#include "ingot/runtime/runner.h"
 
 namespace ingot {
 
@@ -28,6 +29,11 @@ class Backend : public Target {
   [[nodiscard]] virtual int threads() const noexcept = 0;
   /// Facts for `ingot doctor`: pairs of (what, value), e.g. ("simd", "AVX2").
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> facts() const = 0;
+
+  /// Runs whole Programs; null where the engine may call Kernel::run on the host itself.
+  [[nodiscard]] virtual std::unique_ptr<Runner> make_runner(const RunnerRequest& request) const;
+  /// Whether Values that are never live together share memory, given what they take together.
+  [[nodiscard]] virtual bool reuses_memory(std::int64_t total_bytes) const noexcept;
 
   /// The first candidate of the table that supports the problem; each refusal goes to the dispatch
   /// trace. Errors: unsupported, with every candidate's reason.

@@ -1,4 +1,4 @@
-// The inside of an Executable: slots, kernels in order, what happens at the end of a step.
+// What compile() makes of a Graph: slots, kernels in order, what happens at the end of a step.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "ingot/base/step_error.h"
-#include "ingot/engine/compile.h"
-#include "ingot/engine/executable.h"
 #include "ingot/ir/graph.h"
-#include "ingot/memory/buffer.h"
-#include "ingot/runtime/backend.h"
 #include "ingot/runtime/kernel.h"
+#include "ingot/runtime/program_stats.h"
 
 namespace ingot {
 
@@ -83,44 +79,6 @@ struct Program {
     }
     return slot;
   }
-};
-
-/// Orders the lowered Graph, creates Kernels, decides what shares memory, plans the arena.
-Program build_program(std::unique_ptr<Graph> lowered, const Backend& backend);
-
-struct Executable::Impl {
-  Program program;
-  VariableStore* store = nullptr;
-  std::shared_ptr<Backend> backend;
-  CompileOptions options;
-  Buffer constants;
-  int scratch_version = -1;
-  std::vector<std::byte*> addresses;  ///< by slot
-  std::vector<const std::byte*> fed;  ///< by feed, in the current call
-  std::vector<std::int64_t> stride;   ///< by feed: bytes from one stacked step to the next
-  StepErrorLatch errors;
-  StepRing ring;
-  std::int64_t steps = 0;
-  bool ran = false;
-
-  Impl(Program p, VariableStore& s, const CompileOptions& o);
-  ~Impl();
-
-  void upload_constants();
-  void resolve_addresses();
-  void check_feeds(std::span<const Feed> given, int steps);
-  void set_feed(std::size_t feed, const std::byte* data) noexcept;
-  void run_once();
-  void run_launches(std::vector<Launch>& launches) noexcept;
-  void copy(const std::vector<SlotCopy>& list) noexcept;
-  [[nodiscard]] double scalar(int slot) const noexcept;
-  [[nodiscard]] bool scalars_finite() const noexcept;
-
-  // diagnose.cpp
-  [[noreturn]] void throw_data_error() const;
-  [[noreturn]] void throw_numerics_error();
-  void trace_numerics();
-  [[nodiscard]] HostTensor slot_value(int slot) const;
 };
 
 }  // namespace ingot
