@@ -4,6 +4,7 @@
 # check there is (full). Debian and Ubuntu through apt, macOS through Homebrew. Does nothing, and
 # needs no rights, where everything is there already.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 level=${1:-build}
 case $level in
@@ -13,7 +14,7 @@ esac
 
 apt_build=(cmake ninja-build g++ libfmt-dev libdnnl-dev libhwy-dev nlohmann-json3-dev
            libcli11-dev libpng-dev zlib1g-dev)
-apt_test=(libgtest-dev clang-19 libclang-rt-19-dev clang-format-19 python3 git)
+apt_test=(libgtest-dev clang-19 libclang-rt-19-dev clang-format-19 python3 python3-venv git)
 apt_full=(clang-tidy-19 g++-aarch64-linux-gnu qemu-user-static valgrind)
 apt_arm64=(libfmt-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64 libhwy-dev:arm64 libgtest-dev:arm64)
 brew_build=(cmake ninja fmt onednn libomp highway nlohmann-json cli11 libpng zlib)
@@ -77,4 +78,13 @@ else
   echo "setup: this script knows apt (Debian, Ubuntu) and Homebrew (macOS); here, make sure that" >&2
   echo "setup: these are installed: ${apt_build[*]}" >&2
   [ "$level" = build ] || echo "setup: and for the tests: ${apt_test[*]}" >&2
+fi
+
+# The package that other people read checkpoints with, for the tests that do; they are skipped
+# where it cannot be had.
+python=build/python
+if [ "$level" != build ] && ! "$python/bin/python3" -c 'import safetensors.numpy' 2>/dev/null; then
+  echo "setup: installing the Python package safetensors into $python"
+  { python3 -m venv "$python" && "$python/bin/python3" -m pip install -q numpy safetensors; } ||
+    echo "setup: the package safetensors cannot be had; the tests with it are skipped" >&2
 fi

@@ -9,6 +9,7 @@
 
 #include "apps/ingot/commands.h"
 #include "apps/ingot/process_time.h"
+#include "apps/ingot/usage.h"
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
 #include "ingot/engine/compile.h"
@@ -133,13 +134,14 @@ void require_close(double distance, double limit, std::string_view what) {
 }  // namespace
 
 int run_bench(const BenchOptions& options) {
-  const nn::ModelInfo& info = nn::find_model(options.workload);
+  const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.workload); });
   const std::int64_t default_batch = info.name == "resnet50" || info.name == "resnet18" ? 8 : 32;
   const Workload workload{info, options.batch > 0 ? options.batch : default_batch, {}};
   const BackendOptions backend_options{.threads = options.threads};
 
   const Graph graph = workload.graph(info.defaults, workload.batch);
-  VariableStore store(make_backend(options.device, backend_options), 1);
+  VariableStore store(
+      reading_arguments([&] { return make_backend(options.device, backend_options); }), 1);
   Executable exe = compile(graph, store, {.ring_capacity = 1 << 20});
   const Inputs inputs(info.defaults, workload.batch);
   std::int64_t number = 0;

@@ -24,10 +24,15 @@ struct TrainOptions {
   std::optional<std::string> optimizer;
   std::optional<double> momentum;
   bool nesterov = false;
+  std::optional<double> beta1;
+  std::optional<double> beta2;
+  std::optional<double> eps;
   std::optional<double> weight_decay;
   std::optional<std::string> schedule;
   std::optional<std::int64_t> schedule_epochs;
   std::optional<double> warmup;
+  std::optional<std::int64_t> step_epochs;
+  std::optional<double> gamma;
   std::optional<double> clip_norm;
   std::optional<double> label_smoothing;
   std::optional<std::int64_t> shift;

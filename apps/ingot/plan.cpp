@@ -3,6 +3,7 @@
 #include <string>
 
 #include "apps/ingot/commands.h"
+#include "apps/ingot/usage.h"
 #include "ingot/engine/compile.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/train/training_graph.h"
@@ -10,11 +11,11 @@
 namespace ingot::cli {
 
 int run_plan(const PlanOptions& options) {
-  const nn::ModelInfo& info = nn::find_model(options.model);
+  const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.model); });
   const nn::ModelOptions& m = info.defaults;
   const Graph graph =
       train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, options.batch, {});
-  VariableStore store(make_backend(options.device));
+  VariableStore store(reading_arguments([&] { return make_backend(options.device); }));
   const Executable exe = compile(graph, store);
   const ProgramStats& stats = exe.stats();
   std::int64_t parameters = 0;

@@ -7,7 +7,9 @@
 #include <numeric>
 
 #include "apps/ingot/commands.h"
+#include "apps/ingot/output.h"
 #include "apps/ingot/run_setup.h"
+#include "apps/ingot/usage.h"
 #include "ingot/base/error.h"
 #include "ingot/data/png.h"
 
@@ -60,11 +62,13 @@ double probability(std::span<const float> logits, std::int32_t chosen) {
 }  // namespace
 
 int run_predict(const PredictOptions& options) {
-  const LoadedRun run = load_run(options.run, options.device, options.threads, 0);
-  const Images images =
-      options.images.empty()
-          ? test_images(load_test_data(run.description, options.data), options.count)
-          : read_images(options.images, run.description.model_options);
+  const LoadedRun run =
+      reading_arguments([&] { return load_run(options.run, options.device, options.threads, 0); });
+  const Images images = reading_arguments([&] {
+    return options.images.empty()
+               ? test_images(load_test_data(run.description, options.data), options.count)
+               : read_images(options.images, run.description.model_options);
+  });
   const train::Predictions predictions = run.trainer->predict(images.pixels);
   const auto classes = static_cast<std::size_t>(predictions.logits.type().shape[1]);
   const auto logits = predictions.logits.view().as<float>();
@@ -77,10 +81,11 @@ int run_predict(const PredictOptions& options) {
                                         {"class", chosen},
                                         {"probability", p}});
       if (!images.labels.empty()) line.set("label", images.labels[i]);
-      fmt::print("{}\n", line.dump());
+      print_line(line.dump());
     } else {
-      fmt::print("{}: class {} ({:.1f} %){}\n", images.names[i], chosen, 100 * p,
-                 images.labels.empty() ? "" : fmt::format(", labelled {}", images.labels[i]));
+      print_line(
+          fmt::format("{}: class {} ({:.1f} %){}", images.names[i], chosen, 100 * p,
+                      images.labels.empty() ? "" : fmt::format(", labelled {}", images.labels[i])));
     }
   }
   return kDone;

@@ -1,11 +1,14 @@
 #include "apps/ingot/progress.h"
 
 #include <fmt/core.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 namespace ingot::cli {
 namespace {
@@ -16,9 +19,22 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
+/// A terminal that knows how to erase a line.
+bool can_redraw() {
+  const char* term = std::getenv("TERM");
+  return ::isatty(STDERR_FILENO) != 0 && (term == nullptr || std::string_view(term) != "dumb");
+}
+
+/// Columns of the terminal; a line that wraps could not be erased.
+std::size_t columns() {
+  struct winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
 }  // namespace
 
-ProgressDisplay::ProgressDisplay() : terminal_(::isatty(STDERR_FILENO) != 0) {}
+ProgressDisplay::ProgressDisplay() : terminal_(can_redraw()) {}
 
 void ProgressDisplay::show(const train::Progress& p) {
   const std::string facts =
@@ -30,9 +46,11 @@ void ProgressDisplay::show(const train::Progress& p) {
     return;
   }
   constexpr std::int64_t kWidth = 20;
-  const auto filled = static_cast<std::size_t>(kWidth * p.batch / p.batches);
-  const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '-');
-  fmt::print(stderr, "\r\x1b[K[{}] {}", bar, facts);
+  const auto filled = static_cast<int>(kWidth * p.batch / p.batches);
+  const std::string bar = fmt::format("[{:#<{}}{:-<{}}] ", "", filled, "", kWidth - filled);
+  const std::size_t room = columns() - 1;
+  const std::string line = bar.size() + facts.size() <= room ? bar + facts : facts.substr(0, room);
+  fmt::print(stderr, "\r\x1b[K{}", line);
   std::fflush(stderr);
   shown_ = true;
 }

@@ -6,13 +6,18 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "apps/ingot/commands.h"
+#include "apps/ingot/output.h"
 #include "apps/ingot/progress.h"
 #include "apps/ingot/run_setup.h"
+#include "apps/ingot/usage.h"
 #include "ingot/base/error.h"
+#include "ingot/io/file.h"
 
 namespace ingot::cli {
 namespace {
@@ -68,6 +73,15 @@ void apply(const TrainOptions& given, train::TrainerOptions& o) {
                      "optimizer \"adamw\": must be given without --momentum and --nesterov, got "
                      "one of them");
   }
+  if (auto* adamw = std::get_if<optim::AdamW>(&o.optimizer)) {
+    set_if(given.beta1, adamw->beta1);
+    set_if(given.beta2, adamw->beta2);
+    set_if(given.eps, adamw->eps);
+  } else if (given.beta1 || given.beta2 || given.eps) {
+    throw user_error(ErrorCode::invalid_argument,
+                     "optimizer \"sgd\": must be given without --beta1, --beta2 and --eps, got one "
+                     "of them");
+  }
   std::visit([&](auto& rule) { set_if(given.weight_decay, rule.weight_decay); }, o.optimizer);
   set_if(given.learning_rate, o.learning_rate);
   set_if(given.epochs, o.epochs);
@@ -75,6 +89,8 @@ void apply(const TrainOptions& given, train::TrainerOptions& o) {
   if (given.schedule) o.schedule.kind = optim::parse_schedule(*given.schedule);
   set_if(given.schedule_epochs, o.schedule.epochs);
   set_if(given.warmup, o.schedule.warmup_epochs);
+  set_if(given.step_epochs, o.schedule.step_epochs);
+  set_if(given.gamma, o.schedule.gamma);
   set_if(given.clip_norm, o.clip_norm);
   set_if(given.label_smoothing, o.label_smoothing);
   set_if(given.shift, o.augment.shift);
@@ -104,9 +120,9 @@ Run new_run(const TrainOptions& given) {
   require_given(given.model, "--model");
   require_given(given.data, "--data");
   Run run;
-  run.options.epochs = 10;
+  run.options.epochs = 6;
   const bool adamw = given.optimizer && train::parse_optimizer(*given.optimizer).index() == 1;
-  run.options.learning_rate = adamw ? 0.001 : 0.02;
+  if (adamw) run.options.learning_rate = 0.001;
   apply(given, run.options);
   // Written out, so that resuming with more epochs does not change it.
   if (run.options.schedule.epochs == 0) run.options.schedule.epochs = run.options.epochs;
@@ -145,6 +161,7 @@ Run resumed_run(const TrainOptions& given) {
 
 void load_data(Run& run, bool resumed) {
   run.data = data::load_data(run.description.data, run.description.data_seed);
+  train::check_options(run.options, run.data.train);
   if (resumed) return;
   run.description.model_options = model_options_for(run.data.train);
   run.options.normalization = data::measure_normalization(run.data.train);
@@ -152,26 +169,25 @@ void load_data(Run& run, bool resumed) {
 
 void print_epoch(const train::EpochReport& e, std::int64_t epochs, bool json) {
   if (json) {
-    fmt::print("{}\n", Json::object({{"event", "epoch"},
-                                     {"epoch", e.epoch},
-                                     {"epochs", epochs},
-                                     {"step", e.step},
-                                     {"train_loss", e.train.loss},
-                                     {"train_accuracy", e.train.accuracy},
-                                     {"test_loss", e.test.loss},
-                                     {"test_accuracy", e.test.accuracy},
-                                     {"learning_rate", e.learning_rate},
-                                     {"steps_per_second", e.steps_per_second},
-                                     {"seconds", e.seconds}})
-                           .dump());
+    print_line(Json::object({{"event", "epoch"},
+                             {"epoch", e.epoch},
+                             {"epochs", epochs},
+                             {"step", e.step},
+                             {"train_loss", e.train.loss},
+                             {"train_accuracy", e.train.accuracy},
+                             {"test_loss", e.test.loss},
+                             {"test_accuracy", e.test.accuracy},
+                             {"learning_rate", e.learning_rate},
+                             {"steps_per_second", e.steps_per_second},
+                             {"seconds", e.seconds}})
+                   .dump());
   } else {
-    fmt::print(
+    print_line(fmt::format(
         "epoch {}/{}  train loss {:.4f} accuracy {:.2f} %  test loss {:.4f} accuracy {:.2f} %  "
-        "lr {:.4g}  {:.1f} steps/s\n",
+        "lr {:.4g}  {:.1f} steps/s",
         e.epoch, epochs, e.train.loss, 100 * e.train.accuracy, e.test.loss, 100 * e.test.accuracy,
-        e.learning_rate, e.steps_per_second);
+        e.learning_rate, e.steps_per_second));
   }
-  std::fflush(stdout);
 }
 
 void print_end(const train::FitReport& report, const Run& run, const train::Trainer& trainer,
@@ -189,38 +205,42 @@ void print_end(const train::FitReport& report, const Run& run, const train::Trai
       line.set("test_accuracy", test.accuracy);
       line.set("test_loss", test.loss);
     }
-    fmt::print("{}\n", line.dump());
+    print_line(line.dump());
     return;
   }
   if (report.stopped) {
-    fmt::print("interrupted after step {}; continue with: ingot train --resume {}\n",
-               trainer.step(), run.out);
+    print_line(fmt::format("interrupted after step {}; continue with: ingot train --resume {}",
+                           trainer.step(), run.out));
   } else {
-    fmt::print("test accuracy {:.2f} %  test loss {:.4f}  {:.1f} steps/s  {:.1f} s\n",
-               100 * test.accuracy, test.loss, report.steps_per_second, report.seconds);
+    print_line(fmt::format("test accuracy {:.2f} %  test loss {:.4f}  {:.1f} steps/s  {:.1f} s",
+                           100 * test.accuracy, test.loss, report.steps_per_second,
+                           report.seconds));
   }
-  fmt::print("run folder {}\n", run.out);
+  print_line(fmt::format("run folder {}", run.out));
 }
 
-int train_and_save(Run& run, const TrainOptions& given) {
-  const InterruptHandler interrupts;
-  load_data(run, !given.resume.empty());
-  train::Trainer trainer(make_shared_model(run.description), run.options);
-  if (!given.resume.empty()) {
-    trainer.load(given.resume);
-    if (trainer.epochs_done() >= run.options.epochs) {
-      fmt::print(stderr,
-                 "error: resume \"{}\": epochs must be more than the {} that are done, got {}\n"
-                 "help: --epochs counts from the start of the run\n",
-                 given.resume, trainer.epochs_done(), run.options.epochs);
-      return kUsage;
-    }
+/// A Trainer that stands where the run does.
+std::unique_ptr<train::Trainer> make_trainer(const Run& run, const std::string& resume) {
+  auto trainer = std::make_unique<train::Trainer>(make_shared_model(run.description), run.options);
+  if (resume.empty()) return trainer;
+  trainer->load(resume);
+  if (trainer->epochs_done() >= run.options.epochs) {
+    throw user_error(ErrorCode::invalid_argument,
+                     fmt::format("resume \"{}\": epochs must be more than the {} that are done, "
+                                 "got {}",
+                                 resume, trainer->epochs_done(), run.options.epochs))
+        .help("--epochs counts from the start of the run");
   }
+  return trainer;
+}
+
+int train_and_save(const Run& run, train::Trainer& trainer, const TrainOptions& given) {
   fmt::print(stderr, "{}; {}; model {}; device {}\n", run.data.train.description(),
              run.data.test.description(), run.description.model, run.options.device);
 
   ProgressDisplay display;
   const Json description = to_json(run.description);
+  std::optional<Error> lost_output;
   Clock::time_point saved = Clock::now();
   train::FitCallbacks callbacks;
   callbacks.stop = &stop_requested;
@@ -228,7 +248,12 @@ int train_and_save(Run& run, const TrainOptions& given) {
   callbacks.on_interval = [&](const train::Progress& p) { display.show(p); };
   callbacks.on_epoch = [&](const train::EpochReport& epoch) {
     display.clear();
-    print_epoch(epoch, run.options.epochs, given.json);
+    try {
+      print_epoch(epoch, run.options.epochs, given.json);
+    } catch (const Error& error) {  // what is trained is saved all the same
+      lost_output = error;
+      stop_requested = true;
+    }
     const std::chrono::duration<double> since = Clock::now() - saved;
     if (since.count() < kSecondsBetweenCheckpoints) return;
     trainer.save(run.out, description);
@@ -238,6 +263,9 @@ int train_and_save(Run& run, const TrainOptions& given) {
   display.clear();
   trainer.save(run.out, description);
   for (const std::string& note : trainer.notes()) fmt::print(stderr, "note: {}\n", note);
+  if (lost_output) {
+    throw lost_output->note(fmt::format("saved after step {} in {}", trainer.step(), run.out));
+  }
   print_end(report, run, trainer, given.json);
   return report.stopped ? kInterrupted : kDone;
 }
@@ -245,16 +273,13 @@ int train_and_save(Run& run, const TrainOptions& given) {
 }  // namespace
 
 int run_train(const TrainOptions& given) {
-  Run run;
-  try {
-    run = given.resume.empty() ? new_run(given) : resumed_run(given);
-  } catch (const Error& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    const bool of_usage =
-        error.code() == ErrorCode::invalid_argument || error.code() == ErrorCode::not_found;
-    return of_usage ? kUsage : kFailed;
-  }
-  return train_and_save(run, given);
+  const InterruptHandler interrupts;
+  const bool resumed = !given.resume.empty();
+  Run run = reading_arguments([&] { return resumed ? resumed_run(given) : new_run(given); });
+  reading_arguments([&] { load_data(run, resumed); });
+  const auto trainer = reading_arguments([&] { return make_trainer(run, given.resume); });
+  io::make_writable_folder(run.out);
+  return train_and_save(run, *trainer, given);
 }
 
 }  // namespace ingot::cli

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "ingot/base/error.h"
 #include "ingot/io/file.h"
@@ -69,6 +70,22 @@ NamedTensors read_tensors(const fs::path& folder, const char* name, const Json& 
   }
   return tensors;
 }
+
+/// Removes the folder again unless it was finished, so that a full disk does not stay full.
+class PartialFolder {
+ public:
+  explicit PartialFolder(fs::path path) : path_(std::move(path)) {}
+  ~PartialFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  PartialFolder(const PartialFolder&) = delete;
+  PartialFolder& operator=(const PartialFolder&) = delete;
+  void keep() noexcept { path_.clear(); }
+
+ private:
+  fs::path path_;
+};
 
 /// The first checkpoint-K that does not exist.
 fs::path fresh_name(const fs::path& folder) {
@@ -142,6 +159,7 @@ void write_checkpoint(const fs::path& folder, const Checkpoint& checkpoint) {
   const fs::path files = folder / name;
   fs::create_directories(files, error);
   check(error, files, "creatable");
+  PartialFolder partial(files);
 
   write_tensors(files / kModel, checkpoint.model);
   write_tensors(files / kOptimizer, checkpoint.optimizer);
@@ -153,6 +171,7 @@ void write_checkpoint(const fs::path& folder, const Checkpoint& checkpoint) {
 
   sync_folder(folder);
   replace_link(name, folder / kCurrent);
+  partial.keep();
   sync_folder(folder);
   for (const char* file : {kModel, kOptimizer, kState}) {
     replace_link(fs::path(kCurrent) / file, folder / file);

@@ -193,6 +193,13 @@ void sync_folder(const std::filesystem::path& path) {
   }
 }
 
+void make_writable_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw file_error(path.string(), "a folder", error.value());
+  const AtomicFile probe(path / "probe");  // never committed
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);

@@ -63,6 +63,9 @@ class AtomicFile {
 /// Makes the folder's names durable: what was created, renamed or removed in it.
 void sync_folder(const std::filesystem::path& path);
 
+/// Makes the folder when missing. Errors: it cannot be made, or nothing can be written in it.
+void make_writable_folder(const std::filesystem::path& path);
+
 /// One AtomicFile with this content.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 

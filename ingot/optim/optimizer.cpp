@@ -24,6 +24,24 @@ Value state(Graph& graph, const Value& parameter, std::string_view suffix) {
                         Initializer::constant(0), VariableRole::optimizer_state, {});
 }
 
+void check(const SGD& sgd) {
+  require(sgd.momentum >= 0, "SGD: momentum must not be negative", sgd.momentum);
+  require(sgd.weight_decay >= 0, "SGD: weight_decay must not be negative", sgd.weight_decay);
+  if (sgd.nesterov && (sgd.momentum == 0 || sgd.dampening != 0)) {
+    throw user_error(ErrorCode::invalid_argument,
+                     fmt::format("SGD: nesterov needs a positive momentum and no dampening, got "
+                                 "momentum {} and dampening {}",
+                                 sgd.momentum, sgd.dampening));
+  }
+}
+
+void check(const AdamW& adam) {
+  require(adam.beta1 >= 0 && adam.beta1 < 1, "AdamW: beta1 must be in [0, 1)", adam.beta1);
+  require(adam.beta2 >= 0 && adam.beta2 < 1, "AdamW: beta2 must be in [0, 1)", adam.beta2);
+  require(adam.eps > 0, "AdamW: eps must be positive", adam.eps);
+  require(adam.weight_decay >= 0, "AdamW: weight_decay must not be negative", adam.weight_decay);
+}
+
 /// The update's text, its scalars and the names of its states.
 struct Update {
   std::string text;
@@ -35,14 +53,6 @@ struct Update {
 // PyTorch starts the momentum buffer with the first gradient itself, undamped; with a buffer of
 // zeros that is what a dampening of 0 at step 0 gives.
 Update make_update(Graph& graph, const SGD& sgd, Value learning_rate, Value step) {
-  require(sgd.momentum >= 0, "SGD: momentum must not be negative", sgd.momentum);
-  require(sgd.weight_decay >= 0, "SGD: weight_decay must not be negative", sgd.weight_decay);
-  if (sgd.nesterov && (sgd.momentum == 0 || sgd.dampening != 0)) {
-    throw user_error(ErrorCode::invalid_argument,
-                     fmt::format("SGD: nesterov needs a positive momentum and no dampening, got "
-                                 "momentum {} and dampening {}",
-                                 sgd.momentum, sgd.dampening));
-  }
   Update update;
   update.scalars = {learning_rate};
   update.names = {"lr", "p", "g"};
@@ -75,10 +85,6 @@ Update make_update(Graph& graph, const SGD& sgd, Value learning_rate, Value step
 }
 
 Update make_update(Graph& graph, const AdamW& adam, Value learning_rate, Value step) {
-  require(adam.beta1 >= 0 && adam.beta1 < 1, "AdamW: beta1 must be in [0, 1)", adam.beta1);
-  require(adam.beta2 >= 0 && adam.beta2 < 1, "AdamW: beta2 must be in [0, 1)", adam.beta2);
-  require(adam.eps > 0, "AdamW: eps must be positive", adam.eps);
-  require(adam.weight_decay >= 0, "AdamW: weight_decay must not be negative", adam.weight_decay);
   // 1 - beta^t, t counting from 1: through expm1, since 1 - pow cancels for beta2 near 1.
   const Value t = ops::cast(step, DType::f32, {}) + 1.0;
   const auto correction = [&](double beta) {
@@ -98,8 +104,13 @@ Update make_update(Graph& graph, const AdamW& adam, Value learning_rate, Value s
 
 }  // namespace
 
+void check_rule(const Rule& rule) {
+  std::visit([](const auto& r) { check(r); }, rule);
+}
+
 void apply_update(Graph& graph, const Rule& rule, std::span<const Value> parameters,
                   std::span<const Value> gradients, Value learning_rate, Value step) {
+  check_rule(rule);
   if (parameters.empty()) return;
   const Update update =
       std::visit([&](const auto& r) { return make_update(graph, r, learning_rate, step); }, rule);

@@ -29,10 +29,14 @@ struct AdamW {
 
 using Rule = std::variant<SGD, AdamW>;
 
+/// Errors: coefficients out of range (user, invalid_argument), e.g. `SGD: momentum must not be
+/// negative, got -1`.
+void check_rule(const Rule& rule);
+
 /// Adds one optimizer_update Node for the group and assigns the results. `learning_rate` is f32[],
 /// `step` i64[], the number of steps done before this one. State variables are named
-/// "NAME.momentum_buffer", "NAME.exp_avg", "NAME.exp_avg_sq". Errors: coefficients out of range
-/// (user, invalid_argument), e.g. `SGD: nesterov needs momentum and no dampening, got ...`.
+/// "NAME.momentum_buffer", "NAME.exp_avg", "NAME.exp_avg_sq". Errors:
+/// those of check_rule.
 void apply_update(Graph& graph, const Rule& rule, std::span<const Value> parameters,
                   std::span<const Value> gradients, Value learning_rate, Value step);
 

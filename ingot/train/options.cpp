@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace ingot::train {
 namespace {
 
 using io::Json;
+
+// Epochs times batches stay far from the end of 64 bits.
+constexpr std::int64_t kMostEpochs = 1'000'000;
 
 template <typename T>
 void require(bool holds, std::string_view rule, const T& got) {
@@ -64,22 +68,34 @@ optim::Rule rule_from_json(const Json& json) {
 
 void check_options(const TrainerOptions& o) {
   require(o.batch_size >= 1, "batch_size must be positive", o.batch_size);
-  require(o.epochs >= 1, "epochs must be positive", o.epochs);
+  require(o.epochs >= 1 && o.epochs <= kMostEpochs, "epochs must be from 1 to 1000000", o.epochs);
   require(std::isfinite(o.learning_rate) && o.learning_rate >= 0,
-          "learning_rate must not be negative", o.learning_rate);
-  require(std::isfinite(o.clip_norm) && o.clip_norm >= 0, "clip_norm must not be negative",
-          o.clip_norm);
+          "learning_rate must be finite and not negative", o.learning_rate);
+  optim::check_rule(o.optimizer);
+  require(std::isfinite(o.clip_norm) && o.clip_norm >= 0,
+          "clip_norm must be finite and not negative", o.clip_norm);
   require(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing must be in [0, 1)",
           o.label_smoothing);
-  require(o.schedule.epochs >= 0, "schedule epochs must not be negative", o.schedule.epochs);
-  require(std::isfinite(o.schedule.warmup_epochs) && o.schedule.warmup_epochs >= 0,
-          "warm-up epochs must not be negative", o.schedule.warmup_epochs);
-  require(o.schedule.step_epochs >= 1, "step epochs must be positive", o.schedule.step_epochs);
-  require(std::isfinite(o.schedule.gamma) && o.schedule.gamma > 0, "gamma must be positive",
-          o.schedule.gamma);
+  require(o.schedule.epochs >= 0 && o.schedule.epochs <= kMostEpochs,
+          "schedule epochs must be from 0 to 1000000", o.schedule.epochs);
+  require(
+      o.schedule.warmup_epochs >= 0 && o.schedule.warmup_epochs <= static_cast<double>(kMostEpochs),
+      "warm-up epochs must be from 0 to 1000000", o.schedule.warmup_epochs);
+  require(o.schedule.step_epochs >= 1 && o.schedule.step_epochs <= kMostEpochs,
+          "step epochs must be from 1 to 1000000", o.schedule.step_epochs);
+  require(std::isfinite(o.schedule.gamma) && o.schedule.gamma > 0,
+          "gamma must be finite and positive", o.schedule.gamma);
   require(o.augment.shift >= 0, "augment shift must not be negative", o.augment.shift);
   require(o.threads >= 0, "threads must not be negative", o.threads);
   require(o.loader_workers >= 0, "loader_workers must not be negative", o.loader_workers);
+}
+
+void check_options(const TrainerOptions& o, const data::Dataset& train) {
+  check_options(o);
+  const Shape image = train.image_shape();
+  require(o.augment.shift < std::min(image[1], image[2]),
+          "augment shift must be less than height and width",
+          fmt::format("{} for images {}", o.augment.shift, image.to_string()));
 }
 
 Json options_to_json(const TrainerOptions& o) {

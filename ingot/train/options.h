@@ -29,9 +29,9 @@ struct AugmentOptions {
 };
 
 struct TrainerOptions {
-  std::int64_t batch_size = 32;
+  std::int64_t batch_size = 64;
   std::int64_t epochs = 1;  ///< counted from the start of the run, before any resuming
-  double learning_rate = 0.1;
+  double learning_rate = 0.01;
   optim::Rule optimizer = optim::SGD{.momentum = 0.9};
   ScheduleOptions schedule = {};
   double clip_norm = 0.0;  ///< 0: none
@@ -49,6 +49,8 @@ struct TrainerOptions {
 
 /// Errors (invalid_argument): `trainer: <what> must be ..., got ...`.
 void check_options(const TrainerOptions& options);
+/// Also that they fit the training data.
+void check_options(const TrainerOptions& options, const data::Dataset& train);
 
 /// Everything but the last group, for a checkpoint; from_json gives an equal value. Errors of
 /// reading (invalid_data): a member missing or of a wrong type.

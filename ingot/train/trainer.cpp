@@ -92,7 +92,7 @@ struct Trainer::State {
   Compiled& compiled(Mode mode, const Shape& image_shape, std::int64_t batch);
   [[nodiscard]] data::LoaderOptions loader_options(bool training) const;
   void prepare(data::Loader& loader, Mode mode);
-  Metrics evaluate(const data::Dataset& dataset);
+  std::optional<Metrics> evaluate(const data::Dataset& dataset, const std::atomic<bool>* stop);
   void note_kernels(std::int64_t batch);
   FitReport fit(const data::Dataset& train, const data::Dataset* test,
                 const FitCallbacks& callbacks);
@@ -161,10 +161,13 @@ void Trainer::State::prepare(data::Loader& loader, Mode mode) {
   compiled(mode, image, loader.size_of_batch(loader.batches_per_epoch() - 1));
 }
 
-Metrics Trainer::State::evaluate(const data::Dataset& dataset) {
+/// Nothing when it was stopped.
+std::optional<Metrics> Trainer::State::evaluate(const data::Dataset& dataset,
+                                                const std::atomic<bool>* stop) {
   data::Loader loader(borrow(dataset), loader_options(false));
   EpochSums sums;
   for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
+    if (stop != nullptr && stop->load()) return std::nullopt;
     const data::Batch batch = loader.next();
     Compiled& eval = compiled(Mode::eval, dataset.image_shape(), batch.size());
     eval.step(batch);
@@ -176,6 +179,7 @@ Metrics Trainer::State::evaluate(const data::Dataset& dataset) {
 FitReport Trainer::State::fit(const data::Dataset& train, const data::Dataset* test,
                               const FitCallbacks& callbacks) {
   const Clock::time_point begin = Clock::now();
+  check_options(options, train);
   data::Loader loader(borrow(train), loader_options(true));
   const std::int64_t batches = loader.batches_per_epoch();
   if (steps_per_epoch != 0 && steps_per_epoch != batches) {
@@ -192,11 +196,14 @@ FitReport Trainer::State::fit(const data::Dataset& train, const data::Dataset* t
     data::Loader test_loader(borrow(*test), loader_options(false));
     prepare(test_loader, Mode::eval);
   }
-  loader.seek({run.epoch, run.batch});
+  // A run that was stopped while it evaluated stands at its epoch's end.
+  loader.seek(run.batch < batches ? data::LoaderPosition{run.epoch, run.batch}
+                                  : data::LoaderPosition{run.epoch + 1, 0});
 
   FitReport report;
   double training_seconds = 0;
-  double learning_rate = 0;
+  double learning_rate =
+      optim::learning_rate_at(recipe.schedule, std::max<std::int64_t>(run.step - 1, 0));
   Clock::time_point shown = Clock::now();
   while (run.epoch < options.epochs && !report.stopped) {
     const Clock::time_point epoch_begin = Clock::now();
@@ -229,7 +236,14 @@ FitReport Trainer::State::fit(const data::Dataset& train, const data::Dataset* t
     epoch.epoch = run.epoch + 1;
     epoch.step = run.step;
     epoch.train = means(run.sums);
-    if (test != nullptr) epoch.test = evaluate(*test);
+    if (test != nullptr) {
+      const std::optional<Metrics> metrics = evaluate(*test, callbacks.stop);
+      if (!metrics) {
+        report.stopped = true;
+        break;
+      }
+      epoch.test = *metrics;
+    }
     epoch.learning_rate = learning_rate;
     epoch.steps_per_second = rate(batches - first_batch, seconds);
     epoch.seconds = seconds_since(epoch_begin);
@@ -257,7 +271,9 @@ FitReport Trainer::fit(const data::Dataset& train, const data::Dataset& test,
   return state_->fit(train, &test, callbacks);
 }
 
-Metrics Trainer::evaluate(const data::Dataset& dataset) { return state_->evaluate(dataset); }
+Metrics Trainer::evaluate(const data::Dataset& dataset) {
+  return *state_->evaluate(dataset, nullptr);
+}
 
 Predictions Trainer::predict(const HostTensor& images) {
   State& s = *state_;

@@ -64,7 +64,8 @@ struct FitCallbacks {
   /// About every `interval_seconds`, between steps.
   std::function<void(const Progress&)> on_interval = {};
   double interval_seconds = 1.0;
-  /// Looked at between steps; once true, fit() returns and a later fit() continues.
+  /// Looked at between steps, of evaluation too; once true, fit() returns and a later fit()
+  /// continues.
   const std::atomic<bool>* stop = nullptr;
 };
 

@@ -1,119 +1,159 @@
-"""The `ingot` command from outside: output, exit codes, resuming, Ctrl-C.
-
-usage: command_test.py INGOT [unittest arguments]
-"""
+"""The `ingot` command from outside: what it prints, and how a run is kept and continued."""
 
 import json
-import pathlib
-import signal
-import subprocess
-import sys
-import tempfile
 import unittest
 
-INGOT = None
-DATA = "synthetic:1x12x12:3:72"
+from ingot_command import DATA, CommandTest, main
+
+EPOCH_KEYS = ["event", "epoch", "epochs", "step", "train_loss", "train_accuracy", "test_loss",
+              "test_accuracy", "learning_rate", "steps_per_second", "seconds"]
+DONE_KEYS = ["event", "epochs", "step", "steps_per_second", "seconds", "time_to_first_step_ms",
+             "out", "test_accuracy", "test_loss"]
 
 
-class CommandTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def run_ingot(self, *arguments):
-        return subprocess.run([INGOT, *arguments], cwd=self.folder, capture_output=True, text=True,
-                              timeout=120)
-
-    def train(self, *arguments):
-        done = self.run_ingot("train", "--device", "reference", *arguments)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done
-
-    def start(self, out, *arguments):
-        return self.train("--model", "lenet", "--data", DATA, "--out", out, *arguments)
-
+class Train(CommandTest):
     def test_json_lines(self):
         done = self.start("run", "--epochs", "2", "--json")
         lines = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([list(line) for line in lines], [EPOCH_KEYS, EPOCH_KEYS, DONE_KEYS])
         self.assertEqual([line["event"] for line in lines], ["epoch", "epoch", "done"])
         for key in ("test_accuracy", "test_loss", "steps_per_second", "seconds"):
             self.assertGreater(lines[-1][key], 0, key)
         self.assertEqual(lines[1]["step"], 6)
-        self.assertIn("synthetic train: 72 images", done.stderr)
-        evaluated = self.run_ingot("eval", "run", "--device", "reference", "--json")
-        self.assertEqual(json.loads(evaluated.stdout)["test_loss"], lines[-1]["test_loss"])
-        predicted = self.run_ingot("predict", "run", "--device", "reference", "--count", "3",
-                                   "--json").stdout.splitlines()
-        self.assertEqual(len(predicted), 3)
-        self.assertIn(json.loads(predicted[0])["class"], range(3))
+        self.assertEqual(done.stderr, "synthetic train: 72 images u8[1,12,12], 3 classes; synthetic "
+                         "test: 18 images u8[1,12,12], 3 classes; model lenet; device cpu\n")
 
-    def test_two_epochs_and_two_equal_four(self):
-        schedule = ("--schedule", "cosine", "--schedule-epochs", "4")
-        self.start("whole", "--epochs", "4", *schedule)
-        self.start("half", "--epochs", "2", *schedule)
-        self.train("--resume", "half", "--epochs", "4")
-        for name in ("model.safetensors", "optimizer.safetensors"):
-            self.assertEqual((self.folder / "whole" / name).read_bytes(),
-                             (self.folder / "half" / name).read_bytes(), name)
+    def test_text(self):
+        done = self.start("run", "--epochs", "2")
+        number = r"\d+(\.\d+)?"
+        epoch = (rf"epoch \d/2  train loss {number} accuracy {number} %  test loss {number} "
+                 rf"accuracy {number} %  lr 0.01  {number} steps/s\n")
+        self.assertRegex(done.stdout, f"^{epoch}{epoch}test accuracy {number} %  test loss "
+                         f"{number}  {number} steps/s  {number} s\nrun folder run\n$")
 
-    def test_resuming_keeps_the_configuration(self):
+    def test_eval_and_predict(self):
+        trained = json.loads(self.start("run", "--epochs", "2", "--json").stdout.splitlines()[-1])
+        evaluated = json.loads(self.run_ingot("eval", "run", "--json").stdout)
+        self.assertEqual(list(evaluated), ["event", "samples", "test_accuracy", "test_loss"])
+        self.assertEqual(evaluated["test_loss"], trained["test_loss"])
+        smaller = json.loads(self.run_ingot("eval", "run", "--batch", "7", "--json").stdout)
+        self.assertAlmostEqual(smaller["test_loss"], trained["test_loss"], places=5)
+        predicted = self.run_ingot("predict", "run", "--count", "18", "--json").stdout.splitlines()
+        predicted = [json.loads(line) for line in predicted]
+        self.assertEqual(list(predicted[0]), ["event", "image", "class", "probability", "label"])
+        right = sum(line["class"] == line["label"] for line in predicted)
+        self.assertAlmostEqual(right / 18, trained["test_accuracy"])
+        text = self.run_ingot("predict", "run", "--count", "1").stdout
+        self.assertRegex(text, r"^test 0: class \d \(\d+\.\d %\), labelled \d\n$")
+
+    def test_folders_of_their_own(self):
+        for expected in ("runs/lenet", "runs/lenet-2"):
+            done = self.train("--model", "lenet", "--data", DATA, "--epochs", "1")
+            self.assertTrue(done.stdout.endswith(f"run folder {expected}\n"), done.stdout)
+            self.assertTrue((self.folder / expected / "model.safetensors").exists())
+
+    def test_one_image_and_batches_larger_than_the_data(self):
+        done = self.train("--model", "resnet18-cifar", "--data", "synthetic:3x8x8:2:1", "--batch",
+                          "500", "--epochs", "2", "--json")
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["step"], 2)
+
+    def test_another_data_set_may_be_evaluated(self):
         self.start("run", "--epochs", "1")
-        self.assertEqual(
-            (lambda done: (done.returncode, done.stderr))(
-                self.run_ingot("train", "--resume", "run", "--epochs", "2", "--lr", "3")),
-            (2, 'error: resume "run": learning_rate must stay 0.02, got 3.0\n'))
-        done = self.run_ingot("train", "--resume", "run")
-        self.assertEqual((done.returncode, done.stderr), (
-            2, 'error: resume "run": epochs must be more than the 1 that are done, got 1\n'
-            "help: --epochs counts from the start of the run\n"))
+        done = self.run_ingot("eval", "run", "--data", "synthetic:1x12x12:3:40")
+        self.assertRegex(done.stdout, "^10 samples  test accuracy ")
+        done = self.run_ingot("eval", "run", "--data", "synthetic:1x16x16:3:40")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r'^error: matmul "\w+": inner dimensions must be equal, got '
+                         r"f32\[10,200\] by f32\[500,50\] transposed\n")
 
-    def test_ctrl_c_saves_a_checkpoint(self):
-        process = subprocess.Popen(
-            [INGOT, "train", "--device", "reference", "--model", "lenet", "--data", DATA,
-             "--epochs", "100000", "--out", "run", "--json"],
-            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.addCleanup(process.kill)
-        process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
-        self.assertEqual(process.returncode, 130)
-        last = json.loads(output.splitlines()[-1])
-        self.assertEqual(last["event"], "interrupted")
-        state = json.loads((self.folder / "run" / "state.json").read_text())
-        self.assertEqual(state["step"], last["step"])
-        self.train("--resume", "run", "--epochs", str(state["epoch"] + 1))
 
-    def test_usage_errors(self):
-        for arguments, text in (
-                ((), "A subcommand is required"),
-                (("train", "--nonsense"), "--nonsense"),
-                (("train", "--data", DATA), 'train: --model must be given without --resume'),
-                (("train", "--model", "lenett", "--data", DATA), 'did you mean "lenet"?'),
-                (("train", "--model", "lenet", "--data", "digit"), 'data "digit"'),
-                (("train", "--model", "lenet", "--data", DATA, "--optimizer", "adam"),
-                 'optimizer "adam": must be one of'),
-                (("train", "--model", "lenet", "--data", DATA, "--batch", "0"),
-                 "trainer: batch_size must be positive, got 0"),
-                (("train", "--model", "lenet", "--data", DATA, "--optimizer", "adamw",
-                  "--nesterov"), "must be given without --momentum and --nesterov"),
-                (("train", "--resume", "nowhere"), "must hold state.json, got no such file")):
-            done = self.run_ingot(*arguments)
-            self.assertEqual(done.returncode, 2, arguments)
-            self.assertIn(text, done.stderr)
-            self.assertEqual(done.stdout, "")
+class Resume(CommandTest):
+    def test_two_epochs_and_two_equal_four(self):
+        for name, extra in (
+                ("constant", ()),
+                ("cosine", ("--schedule", "cosine")),
+                ("one-cycle", ("--schedule", "one-cycle", "--warmup", "0.5", "--optimizer", "adamw",
+                               "--lr", "0.001", "--clip-norm", "1")),
+                ("step", ("--schedule", "step", "--step-epochs", "1", "--gamma", "0.5",
+                          "--nesterov", "--weight-decay", "0.001"))):
+            options = ("--schedule-epochs", "4", "--shift", "1", "--flip", "--label-smoothing",
+                       "0.1", "--seed", "5", *extra)
+            self.start(f"{name}-4", "--epochs", "4", *options)
+            self.start(f"{name}-2", "--epochs", "2", *options)
+            self.assertNotEqual(self.files(f"{name}-2"), self.files(f"{name}-4"))
+            self.train("--resume", f"{name}-2", "--epochs", "4")
+            self.assertEqual(self.files(f"{name}-2"), self.files(f"{name}-4"), name)
 
-    def test_failed_runs(self):
-        for arguments, text in (
-                (("train", "--model", "lenet", "--data", "mnist:nowhere"), "nowhere"),
-                (("train", "--model", "lenet", "--data", DATA, "--lr", "1e30", "--device",
-                  "reference"), "must be finite"),
-                (("eval", "nowhere"), "must hold state.json")):
-            done = self.run_ingot(*arguments)
-            self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertIn(text, done.stderr)
+    def test_with_dropout_and_batch_norm(self):
+        for model in ("gometal-cnn", "resnet18-cifar"):
+            start = ("--model", model, "--data", "synthetic:3x8x8:4:24", "--batch", "16")
+            self.train(*start, "--epochs", "4", "--out", f"{model}-4")
+            self.train(*start, "--epochs", "2", "--out", f"{model}-2")
+            self.train("--resume", f"{model}-2", "--epochs", "4")
+            self.assertEqual(self.files(f"{model}-2"), self.files(f"{model}-4"), model)
+
+    def test_other_threads_give_the_same(self):
+        self.start("one", "--epochs", "2", "--threads", "1")
+        self.start("two", "--epochs", "1", "--threads", "2")
+        self.train("--resume", "two", "--epochs", "2", "--out", "three", "--threads", "3")
+        self.assertEqual(self.files("one"), self.files("three"))
+
+    def test_from_another_folder(self):
+        self.start("run", "--epochs", "1")
+        before = self.files("run")
+        (self.folder / "elsewhere").mkdir()
+        done = self.run_ingot("train", "--resume", "../run", "--epochs", "2", "--out", "more")
+        self.assertEqual(done.returncode, 2)
+        self.train("--resume", "run", "--epochs", "2", "--out", "more")
+        self.assertEqual(self.files("run"), before)
+        self.assertNotEqual(self.files("more"), before)
+
+
+# Option and value, and what else both runs have.
+KNOBS = [
+    (("--lr", "0.03"), ()),
+    (("--momentum", "0.8"), ()),
+    (("--nesterov",), ()),
+    (("--weight-decay", "0.01"), ()),
+    (("--optimizer", "adamw"), ()),
+    (("--beta1", "0.8"), ("--optimizer", "adamw")),
+    (("--beta2", "0.9"), ("--optimizer", "adamw")),
+    (("--eps", "0.001"), ("--optimizer", "adamw")),
+    (("--weight-decay", "0.5"), ("--optimizer", "adamw")),
+    (("--schedule", "cosine"), ()),
+    (("--schedule", "one-cycle"), ()),
+    (("--schedule-epochs", "5"), ("--schedule", "cosine")),
+    (("--schedule-epochs", "20"), ("--schedule", "one-cycle")),
+    (("--schedule", "step"), ("--step-epochs", "1")),
+    (("--step-epochs", "1"), ("--schedule", "step")),
+    (("--gamma", "0.3"), ("--schedule", "step", "--step-epochs", "1")),
+    (("--warmup", "1.5"), ()),
+    (("--clip-norm", "0.01"), ()),
+    (("--label-smoothing", "0.1"), ()),
+    (("--shift", "2"), ()),
+    (("--flip",), ()),
+    (("--seed", "1"), ()),
+    (("--batch", "20"), ()),
+]
+
+
+class Knobs(CommandTest):
+    def test_each_changes_the_weights_of_step_2(self):
+        data = "synthetic:1x12x12:3:32"  # one step an epoch
+        runs = {}
+
+        def weights(*arguments):
+            if arguments not in runs:
+                out = f"run{len(runs)}"
+                self.train("--model", "lenet", "--data", data, "--epochs", "2", "--out", out,
+                           *arguments)
+                runs[arguments] = self.files(out)["model.safetensors"]
+            return runs[arguments]
+
+        self.assertEqual(weights(), weights("--threads", "1"))
+        for knob, both in KNOBS:
+            self.assertNotEqual(weights(*both), weights(*both, *knob), knob)
 
 
 if __name__ == "__main__":
-    INGOT = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    unittest.main()
+    main()

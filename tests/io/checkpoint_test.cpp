@@ -7,6 +7,7 @@
 
 #include "ingot/io/file.h"
 #include "ingot/io/safetensors.h"
+#include "tests/io/support/python.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 
@@ -90,8 +91,9 @@ TEST(Checkpoint, MixedFilesAreRefused) {
 }
 
 TEST(Checkpoint, PythonReadsTheTensors) {
-  if (std::system("python3 -c 'import safetensors.numpy' 2>/dev/null") != 0) {
-    GTEST_SKIP() << "python3 with the packages safetensors and numpy is not there";
+  const std::string python = testing_support::safetensors_python();
+  if (python.empty()) {
+    GTEST_SKIP() << "no python3 has the package safetensors; scripts/setup.sh test gets it";
   }
   TempDir folder;
   write_checkpoint(folder.path(), example(1));
@@ -101,7 +103,8 @@ TEST(Checkpoint, PythonReadsTheTensors) {
       "assert sorted(model) == [\"fc.bias\", \"fc.weight\"], model;"
       "assert model[\"fc.weight\"].tolist() == [1, 2, 3], model;"
       "assert load_file(sys.argv[1] + \"/optimizer.safetensors\")[\"step\"] == 7";
-  const std::string command = "python3 -c '" + script + "' '" + folder.path().string() + "'";
+  const std::string command =
+      "'" + python + "' -c '" + script + "' '" + folder.path().string() + "'";
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 

@@ -152,6 +152,17 @@ TEST(AtomicFile, FullDiskLeavesTheOldFile) {
   EXPECT_EQ(read_text_file(dir / "f"), "old");
 }
 
+TEST(File, MakesWritableFolders) {
+  const TempDir dir;
+  make_writable_folder(dir / "a" / "b");
+  make_writable_folder(dir / "a" / "b");  // it may be there
+  EXPECT_TRUE(std::filesystem::is_empty(dir / "a" / "b"));
+  write_file_atomically(dir / "file", "");
+  EXPECT_EQ(
+      error_of([&] { make_writable_folder(dir / "file"); }),
+      fmt::format("file \"{}\": must be a folder, got not a directory", (dir / "file").string()));
+}
+
 TEST(AtomicFile, OtherFailures) {
   const TempDir dir;
   const std::string nowhere = (dir / "no" / "f").string();

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "ingot/io/safetensors.h"
+#include "tests/io/support/python.h"
 #include "tests/support/source_dir.h"
 #include "tests/support/temp_dir.h"
 
@@ -39,14 +40,15 @@ std::vector<Named> expected() {
 class SafetensorsPython : public testing::Test {
  protected:
   void SetUp() override {
-    if (run("probe 2>/dev/null") != 0) {
-      GTEST_SKIP() << "python3 with the packages safetensors and numpy is not there";
+    if (python_.empty()) {
+      GTEST_SKIP() << "no python3 has the package safetensors; scripts/setup.sh test gets it";
     }
   }
-  static int run(const std::string& arguments) {
+  [[nodiscard]] int run(const std::string& arguments) const {
     const auto script = testing_support::source_dir() / "tests/io/safetensors_python_test.py";
-    return std::system(fmt::format("python3 '{}' {}", script.string(), arguments).c_str());
+    return std::system(fmt::format("'{}' '{}' {}", python_, script.string(), arguments).c_str());
   }
+  const std::string python_ = testing_support::safetensors_python();
   const TempDir dir_;
 };
 

@@ -1,6 +1,5 @@
 """The other side of safetensors_python_test.cpp: the Python package reads and writes the files.
 
-safetensors_python_test.py probe       exit status 0 when the packages are there
 safetensors_python_test.py read FILE   check the file that the C++ test wrote
 safetensors_python_test.py write FILE  write the file that the C++ test checks
 """

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/support/expect_error.h"
 
 namespace ingot::train {
@@ -54,22 +57,31 @@ struct BadOption {
 
 const BadOption kBadOptions[] = {
     {[](TrainerOptions& o) { o.batch_size = 0; }, "trainer: batch_size must be positive, got 0"},
-    {[](TrainerOptions& o) { o.epochs = 0; }, "trainer: epochs must be positive, got 0"},
+    {[](TrainerOptions& o) { o.epochs = 0; }, "trainer: epochs must be from 1 to 1000000, got 0"},
     {[](TrainerOptions& o) { o.learning_rate = -1; },
-     "trainer: learning_rate must not be negative, got -1"},
+     "trainer: learning_rate must be finite and not negative, got -1"},
+    {[](TrainerOptions& o) { o.learning_rate = std::nan(""); },
+     "trainer: learning_rate must be finite and not negative, got nan"},
+    {[](TrainerOptions& o) { o.epochs = std::numeric_limits<std::int64_t>::max(); },
+     "trainer: epochs must be from 1 to 1000000, got 9223372036854775807"},
+    {[](TrainerOptions& o) { o.schedule.warmup_epochs = std::nan(""); },
+     "trainer: warm-up epochs must be from 0 to 1000000, got nan"},
     {[](TrainerOptions& o) { o.clip_norm = -1; },
-     "trainer: clip_norm must not be negative, got -1"},
+     "trainer: clip_norm must be finite and not negative, got -1"},
     {[](TrainerOptions& o) { o.label_smoothing = 1; },
      "trainer: label_smoothing must be in [0, 1), got 1"},
     {[](TrainerOptions& o) { o.schedule.epochs = -1; },
-     "trainer: schedule epochs must not be negative, got -1"},
+     "trainer: schedule epochs must be from 0 to 1000000, got -1"},
     {[](TrainerOptions& o) { o.schedule.warmup_epochs = -1; },
-     "trainer: warm-up epochs must not be negative, got -1"},
+     "trainer: warm-up epochs must be from 0 to 1000000, got -1"},
     {[](TrainerOptions& o) { o.schedule.step_epochs = 0; },
-     "trainer: step epochs must be positive, got 0"},
-    {[](TrainerOptions& o) { o.schedule.gamma = 0; }, "trainer: gamma must be positive, got 0"},
+     "trainer: step epochs must be from 1 to 1000000, got 0"},
+    {[](TrainerOptions& o) { o.schedule.gamma = 0; },
+     "trainer: gamma must be finite and positive, got 0"},
     {[](TrainerOptions& o) { o.augment.shift = -1; },
      "trainer: augment shift must not be negative, got -1"},
+    {[](TrainerOptions& o) { o.optimizer = optim::SGD{.momentum = -1}; },
+     "SGD: momentum must not be negative, got -1"},
     {[](TrainerOptions& o) { o.threads = -1; }, "trainer: threads must not be negative, got -1"},
     {[](TrainerOptions& o) { o.loader_workers = -1; },
      "trainer: loader_workers must not be negative, got -1"},

@@ -304,6 +304,37 @@ TEST(Trainer, ResumesInTheMiddleOfAnEpoch) {
   EXPECT_EQ(variables_of(second), variables_of(whole));
 }
 
+// Stopped after the last step of an epoch, so that its evaluation is still to come.
+TEST(Trainer, ResumesAtAnEvaluation) {
+  const data::DatasetPair data = images(40);
+  TrainerOptions options = base_options();
+  options.epochs = 2;
+  Trainer whole(net(), options);
+  const FitReport expected = whole.fit(data);
+  TempDir folder;
+  std::atomic<bool> stop = false;
+  Trainer first(net(), options);
+  const FitReport stopped =
+      first.fit(data, {.on_interval = [&](const Progress& p) { stop = p.batch == p.batches; },
+                       .interval_seconds = 0,
+                       .stop = &stop});
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_TRUE(stopped.epochs.empty());
+  EXPECT_EQ(first.step(), 3);
+  first.save(folder.path());
+  Trainer second(net(), options);
+  second.load(folder.path());
+  const FitReport rest = second.fit(data);
+  EXPECT_EQ(rest.steps, 3);
+  ASSERT_EQ(rest.epochs.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(rest.epochs[i].train.loss, expected.epochs[i].train.loss);
+    EXPECT_EQ(rest.epochs[i].test.loss, expected.epochs[i].test.loss);
+    EXPECT_NEAR(rest.epochs[i].learning_rate, expected.epochs[i].learning_rate, 1e-7);
+  }
+  EXPECT_EQ(variables_of(second), variables_of(whole));
+}
+
 TEST(Trainer, EvaluatesACheckpointWithoutTraining) {
   const data::DatasetPair data = images();
   TempDir folder;
@@ -371,6 +402,13 @@ TEST(Trainer, Errors) {
                     [&] { trainer.save(folder.path()); });
   expect_user_error(ErrorCode::invalid_argument, "trainer: a model must be given, got none",
                     [] { Trainer none(std::shared_ptr<const nn::Module>(), base_options()); });
+  TrainerOptions far = base_options();
+  far.augment.shift = 8;
+  Trainer shifted(net(), far);
+  expect_user_error(
+      ErrorCode::invalid_argument,
+      "trainer: augment shift must be less than height and width, got 8 for images [2,8,8]",
+      [&] { shifted.fit(data.train); });
   trainer.fit(data.train);
   const data::DatasetPair more = images(100);
   expect_user_error(ErrorCode::invalid_argument,
