@@ -67,5 +67,43 @@ TEST(Conv, OnednnTakesTheUsualCasesOfFullBlocks) {
   }
 }
 
+TEST(Conv, WinogradTakesWideImagesOfStrideOneAndSaysWhatItRefuses) {
+  const CpuBackend backend({.threads = 1});
+  const ConvNodes usual = make_conv_nodes(conv_cases()[1], DType::f32, &backend);
+  if (usual.forward->outputs()[0].layout.is_plain()) GTEST_SKIP() << "no blocked layouts";
+  for (const ConvCase& conv : conv_cases()) {
+    const ConvNodes nodes = make_conv_nodes(conv, DType::f32, &backend);
+    const Support support = supports(backend, *nodes.forward, "winograd");
+    if (conv.name == "64 channels" || conv.name.starts_with("3x3,")) {
+      EXPECT_TRUE(support) << conv.name << ": " << support.reason;
+      EXPECT_TRUE(supports(backend, *nodes.weight_grad, "winograd")) << conv.name;
+    } else if (conv.name == "1x1") {
+      EXPECT_EQ(support.reason, "takes 3x3, got 1x1");
+    } else if (conv.name == "stride 2") {
+      EXPECT_EQ(support.reason, "takes stride 1 alone");
+    } else if (conv.name == "groups") {
+      EXPECT_EQ(support.reason, "takes no groups");
+    }
+  }
+  // Transforming the weights for a handful of tiles would cost more than it saves.
+  const ConvNodes few = make_conv_nodes(
+      {"few", {1, 64, 4, 4}, {64, 64, 3, 3}, {.padding = {1, 1, 1, 1}}}, DType::f32, &backend);
+  EXPECT_EQ(supports(backend, *few.forward, "winograd").reason,
+            "would take 1.52 times as long as direct products are estimated to");
+}
+
+TEST(Conv, WinogradSumsManyChannelsInStretches) {
+  const CpuBackend one({.threads = 1});
+  const CpuBackend two({.threads = 2});
+  const ConvNodes nodes = make_conv_nodes(
+      {"deep", {6, 160, 8, 8}, {256, 160, 3, 3}, {.padding = {1, 1, 1, 1}}}, DType::f32, &one);
+  if (nodes.forward->outputs()[0].layout.is_plain()) GTEST_SKIP() << "no blocked layouts";
+  for (const Node* node : nodes.all()) {
+    const NodeRun run = expect_matches_reference(*node, one, "winograd");
+    const NodeRun again = run_node(*node, random_operands(*node), two, "winograd");
+    EXPECT_EQ(run.outputs, again.outputs) << "1 and 2 threads differ";
+  }
+}
+
 }  // namespace
 }  // namespace ingot

@@ -15,19 +15,6 @@ namespace {
 /// Bytes of x and of the gradient that are read for every tap: well within the second-level cache.
 constexpr std::int64_t kChunkBytes = 96 << 10;
 
-/// Channels per block of the three layouts; 0 when they are not of one kind.
-std::int64_t common_block(const ConvValues& values) {
-  for (const std::int64_t block : {8, 16}) {
-    const Layout activation = Layout::channels_blocked(block);
-    const Layout weights({}, {{1, block}, {0, block}});
-    if (values.x->layout == activation && values.y->layout == activation &&
-        values.w->layout == weights) {
-      return block;
-    }
-  }
-  return 0;
-}
-
 /// Output positions along one axis that reach the input through one tap.
 struct Reach {
   std::int64_t begin = 0, end = 0;

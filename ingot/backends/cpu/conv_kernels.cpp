@@ -2,6 +2,7 @@
 #include "ingot/backends/cpu/conv_blocked.h"
 #include "ingot/backends/cpu/conv_direct.h"
 #include "ingot/backends/cpu/conv_onednn.h"
+#include "ingot/backends/cpu/conv_winograd.h"
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/base/planted_bug.h"
 
@@ -22,8 +23,12 @@ KernelCandidate unless_planted(KernelCandidate candidate) {
 }  // namespace
 
 void register_conv_kernels(KernelTable& table) {
+  const auto ops = {"conv2d", "conv2d_input_grad", "conv2d_weight_grad"};
+  for (const std::string_view op : ops) {
+    table.register_kernel(op, unless_planted(cpu::winograd_conv_candidate()));
+  }
   table.register_kernel("conv2d_weight_grad", unless_planted(cpu::blocked_weight_grad_candidate()));
-  for (const std::string_view op : {"conv2d", "conv2d_input_grad", "conv2d_weight_grad"}) {
+  for (const std::string_view op : ops) {
 #ifdef INGOT_HAVE_ONEDNN
     table.register_kernel(op, unless_planted(cpu::onednn_conv_candidate()));
 #endif

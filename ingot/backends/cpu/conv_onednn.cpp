@@ -256,18 +256,8 @@ class OnednnConvWeightGrad final : public OnednnConv {
 
   void run(const KernelContext& context) noexcept override {
     OnednnConv::run(context);
-    if (slices_.count == 1) return;
-    float* result = context.at<float>(slots_.w);
-    const float* partials = own_scratch(context);
-    constexpr std::int64_t kChunk = 4096;
-    pool_.parallel_for((problem_.weights() + kChunk - 1) / kChunk, [&](std::int64_t chunk, int) {
-      const std::int64_t begin = chunk * kChunk;
-      const std::int64_t end = std::min(begin + kChunk, problem_.weights());
-      for (std::int64_t group = 1; group < slices_.count; ++group) {
-        const float* partial = partials + (group - 1) * partial_;
-        for (std::int64_t i = begin; i < end; ++i) result[i] += partial[i];
-      }
-    });
+    add_partials(context.at<float>(slots_.w), own_scratch(context), partial_, slices_.count - 1,
+                 problem_.weights(), pool_);
   }
 
  private:

@@ -39,6 +39,18 @@ ConvValues conv_values(const Node& node) {
   return {.x = first, .w = result, .y = second};
 }
 
+std::int64_t common_block(const ConvValues& values) {
+  for (const std::int64_t block : {8, 16}) {
+    const Layout activation = Layout::channels_blocked(block);
+    const Layout weights({}, {{1, block}, {0, block}});
+    if (values.x->layout == activation && values.y->layout == activation &&
+        values.w->layout == weights) {
+      return block;
+    }
+  }
+  return 0;
+}
+
 ConvProblem ConvProblem::of(const Node& node) {
   const Conv2dShape s = conv2d_shape(node);
   const auto& [kernel, stride, padding, dilation] = s.window;

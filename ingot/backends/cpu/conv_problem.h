@@ -49,6 +49,10 @@ struct ConvValues {
 };
 ConvValues conv_values(const Node& node);
 
+/// Channels per block when activations and weights all lie in blocks of one size ("aBcd16b",
+/// "ABcd16b16a"); 0 when not.
+std::int64_t common_block(const ConvValues& values);
+
 /// Consecutive images that one task takes: `count` slices of `images`, the last one of `rest`
 /// (1 <= rest <= images).
 struct BatchSlices {

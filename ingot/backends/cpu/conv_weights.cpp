@@ -1,5 +1,7 @@
 #include "ingot/backends/cpu/conv_weights.h"
 
+#include <algorithm>
+
 namespace ingot::cpu {
 namespace {
 
@@ -43,6 +45,20 @@ bool weight_swap_between(std::string_view from, std::string_view to, WeightSwap&
   }
   swap.input_first = to.starts_with("BA");
   return true;
+}
+
+void add_partials(float* result, const float* partials, std::int64_t step, std::int64_t count,
+                  std::int64_t size, ThreadPool& pool) noexcept {
+  if (count == 0) return;
+  constexpr std::int64_t kChunk = 4096;
+  pool.parallel_for((size + kChunk - 1) / kChunk, [&](std::int64_t chunk, int) {
+    const std::int64_t begin = chunk * kChunk;
+    const std::int64_t end = std::min(begin + kChunk, size);
+    for (std::int64_t group = 0; group < count; ++group) {
+      const float* partial = partials + group * step;
+      for (std::int64_t i = begin; i < end; ++i) result[i] += partial[i];
+    }
+  });
 }
 
 }  // namespace ingot::cpu

@@ -26,4 +26,8 @@ struct WeightSwap {
 /// Whether WeightSwap leads from one layout to the other; sets block and input_first.
 bool weight_swap_between(std::string_view from, std::string_view to, WeightSwap& swap);
 
+/// Adds `count` partial sums, `step` floats apart, to `result`, one after the other.
+void add_partials(float* result, const float* partials, std::int64_t step, std::int64_t count,
+                  std::int64_t size, ThreadPool& pool) noexcept;
+
 }  // namespace ingot::cpu
