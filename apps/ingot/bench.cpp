@@ -1,17 +1,16 @@
 // `ingot bench WORKLOAD`: measures whole training steps on real (random, learnable) data, after
 // checking what the step computes.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "apps/ingot/bench_inputs.h"
 #include "apps/ingot/commands.h"
 #include "apps/ingot/process_time.h"
 #include "apps/ingot/usage.h"
 #include "ingot/base/error.h"
-#include "ingot/base/philox.h"
 #include "ingot/engine/compile.h"
 #include "ingot/io/json.h"
 #include "ingot/nn/models/models.h"
@@ -20,41 +19,7 @@
 namespace ingot::cli {
 namespace {
 
-constexpr int kBuffers = 8;
 constexpr int kRepeats = 7;
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Random images and labels in buffers larger than needed, as a caller's pool would have them.
-struct Inputs {
-  std::vector<std::vector<float>> images;
-  std::vector<std::vector<std::int32_t>> labels;
-
-  Inputs(const nn::ModelOptions& model, std::int64_t batch) {
-    const auto pixels =
-        static_cast<std::size_t>(batch * model.channels * model.height * model.width);
-    for (std::uint32_t b = 0; b < kBuffers; ++b) {
-      std::vector<float>& x = images.emplace_back(pixels + 1024);
-      for (std::size_t i = 0; i < pixels; ++i) {
-        x[i] = 2.0f * philox_uniform(17, 2 * b, 0, i) - 1.0f;
-      }
-      std::vector<std::int32_t>& y = labels.emplace_back(static_cast<std::size_t>(batch) + 16);
-      for (std::size_t i = 0; i < static_cast<std::size_t>(batch); ++i) {
-        y[i] = static_cast<std::int32_t>(
-            philox_below(17, 2 * b + 1, 0, i, static_cast<std::uint64_t>(model.classes)));
-      }
-    }
-  }
-
-  void step(Executable& exe, std::int64_t number) const {
-    const auto b = static_cast<std::size_t>(number % kBuffers);
-    exe.step({{"input", images[b].data(), images[b].size() * sizeof(float), {}},
-              {"target", labels[b].data(), labels[b].size() * sizeof(std::int32_t), {}}});
-  }
-};
 
 Shape image_shape(const nn::ModelOptions& m) { return {m.channels, m.height, m.width}; }
 
@@ -64,17 +29,7 @@ double step_distance(Executable& a, VariableStore& a_store, Executable& b, Varia
                      const Inputs& inputs) {
   inputs.step(a, 0);
   inputs.step(b, 0);
-  const auto relative = [](const HostTensor& x, const HostTensor& y) {
-    double difference = 0;
-    double norm = 0;
-    for (std::int64_t i = 0; i < x.type().numel(); ++i) {
-      const double want = y.view().get(i);
-      difference += (x.view().get(i) - want) * (x.view().get(i) - want);
-      norm += want * want;
-    }
-    return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
-  };
-  double worst = relative(a.fetched("loss"), b.fetched("loss"));
+  double worst = relative_distance(a.fetched("loss"), b.fetched("loss"));
   for (const Segment* segment : b_store.segments()) {
     if (segment->role != VariableRole::optimizer_state) continue;
     const HostTensor want = b_store.read(segment->name);
@@ -82,7 +37,7 @@ double step_distance(Executable& a, VariableStore& a_store, Executable& b, Varia
     for (const double v : want.to_doubles()) norm += v * v;
     // A gradient that is zero in exact arithmetic (a bias before a batch norm) has no scale.
     if (norm < 1e-16) continue;
-    worst = std::max(worst, relative(a_store.read(segment->name), want));
+    worst = std::max(worst, relative_distance(a_store.read(segment->name), want));
   }
   return worst;
 }
@@ -100,11 +55,7 @@ struct Workload {
 /// The step at a small batch (and small images for the deep nets) against the reference backend.
 double check_against_reference(const Workload& workload, const BackendOptions& backend_options,
                                const std::string& device) {
-  nn::ModelOptions small = workload.info.defaults;
-  const bool deep = workload.info.name.starts_with("resnet");
-  if (deep) small.height = small.width = small.height > 32 ? 32 : 8;
-  small.classes = std::min<std::int64_t>(small.classes, 10);
-  const std::int64_t batch = deep ? 4 : 2;
+  const auto [small, batch] = small_problem(workload.info);
   const Graph graph = workload.graph(small, batch);
   VariableStore store(make_backend(device, backend_options), 1);
   VariableStore judge_store(make_backend("reference"), 1);
@@ -124,19 +75,25 @@ double check_against_unfused(const Graph& graph, const Workload& workload,
                        Inputs(workload.info.defaults, workload.batch));
 }
 
+}  // namespace
+
 void require_close(double distance, double limit, std::string_view what) {
   if (distance <= limit) return;
   throw Error(ErrorKind::internal, ErrorCode::internal,
-              "bench: the step must agree with " + std::string(what) +
+              "bench: the result must agree with " + std::string(what) +
                   ", got a relative distance of " + std::to_string(distance));
 }
 
-}  // namespace
+SmallProblem small_problem(const nn::ModelInfo& info) {
+  nn::ModelOptions small = info.defaults;
+  if (info.check_side > 0) small.height = small.width = info.check_side;
+  small.classes = std::min<std::int64_t>(small.classes, 10);
+  return {small, 4};
+}
 
 int run_bench(const BenchOptions& options) {
   const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.workload); });
-  const std::int64_t default_batch = info.name == "resnet50" || info.name == "resnet18" ? 8 : 32;
-  const Workload workload{info, options.batch > 0 ? options.batch : default_batch, {}};
+  const Workload workload{info, options.batch > 0 ? options.batch : info.batch, {}};
   const BackendOptions backend_options{.threads = options.threads};
 
   const Graph graph = workload.graph(info.defaults, workload.batch);
@@ -156,22 +113,22 @@ int run_bench(const BenchOptions& options) {
   require_close(unfused_distance, 2e-3, "the unfused step");
 
   // Warm-up, and how many steps fill a repeat.
-  const auto warm = Clock::now();
+  const Stopwatch warm;
   std::int64_t warm_steps = 0;
-  while (seconds_since(warm) < 0.5 || warm_steps < 2) {
+  while (warm.seconds() < 0.5 || warm_steps < 2) {
     inputs.step(exe, number++);
     ++warm_steps;
   }
-  const double rate = static_cast<double>(warm_steps) / seconds_since(warm);
+  const double rate = static_cast<double>(warm_steps) / warm.seconds();
   const auto steps = std::max<std::int64_t>(
       1, options.steps > 0 ? options.steps : static_cast<std::int64_t>(rate * 0.7));
   while (exe.losses().pop()) {
   }
   std::vector<double> rates;
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
-    const auto start = Clock::now();
+    const Stopwatch watch;
     for (std::int64_t i = 0; i < steps; ++i) inputs.step(exe, number++);
-    rates.push_back(static_cast<double>(steps) / seconds_since(start));
+    rates.push_back(static_cast<double>(steps) / watch.seconds());
   }
   std::int64_t losses = 0;
   const auto loss_at = static_cast<std::size_t>(exe.losses().index_of("loss"));

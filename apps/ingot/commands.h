@@ -68,7 +68,8 @@ struct PredictOptions {
 int run_predict(const PredictOptions& options);
 
 struct BenchOptions {
-  std::string workload;
+  std::string workload;  ///< a model to train, or "infer"
+  std::string model;     ///< of "infer"
   std::string device = "cpu";
   int threads = 0;
   std::int64_t steps = 0;  ///< 0: chosen by the time a step takes
@@ -76,6 +77,7 @@ struct BenchOptions {
   bool json = false;
 };
 int run_bench(const BenchOptions& options);
+int run_bench_infer(const BenchOptions& options);
 
 struct PlanOptions {
   std::string model;

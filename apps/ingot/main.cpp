@@ -143,15 +143,18 @@ void add_predict(CLI::App& root, PredictOptions& o, Command& command) {
 }
 
 void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
-  CLI::App& app = *root.add_subcommand("bench", "measure whole training steps");
-  app.add_option("workload", o.workload, model_help())->required();
+  CLI::App& app = *root.add_subcommand("bench", "measure whole training steps, or inference");
+  app.add_option("workload", o.workload, "`infer MODEL`, or the model to train; " + model_help())
+      ->required();
+  app.add_option("model", o.model, "after `infer`: the model");
   app.add_option("--batch", o.batch, "images in a batch (the workload's own)")->check(kPositive);
   app.add_option("--steps", o.steps, "steps in each of the repeats (as many as 0.7 s take)")
       ->check(kPositive);
   add_device(app, o.device);
   add_threads(app, o.threads);
   add_json(app, o.json);
-  app.callback([&] { command = [&] { return run_bench(o); }; });
+  app.callback(
+      [&] { command = [&] { return o.workload == "infer" ? run_bench_infer(o) : run_bench(o); }; });
 }
 
 void add_plan(CLI::App& root, PlanOptions& o, Command& command) {

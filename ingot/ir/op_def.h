@@ -152,6 +152,15 @@ struct BadCase {
   std::string message;  ///< the exact first line, the Node being named "op"
 };
 
+/// An operand whose axis scales with an axis of output 0: multiplying the operand's slices along
+/// `operand_axis` by some factors multiplies the output's along `output_axis` by the same ones.
+struct ScaledOperand {
+  int operand = 0;
+  int operand_axis = 0;
+  int output_axis = 0;
+};
+using ScaledOperandFn = ScaledOperand (*)(const Node&);
+
 /// Builds a composite's body: given the argument Values, returns the results.
 using BodyFn = std::vector<Value> (*)(const Node& node, std::span<const Value> inputs);
 
@@ -174,7 +183,8 @@ struct OpDef {
   /// operands' names, `y` (the output) and `g` (its gradient); empty where it is zero.
   std::string_view expr = {};
   std::vector<std::string_view> grad_exprs = {};
-  std::vector<int> f32_operands = {};  ///< operands that stay f32 under mixed precision
+  std::vector<int> f32_operands = {};        ///< operands that stay f32 under mixed precision
+  ScaledOperandFn scaled_operand = nullptr;  ///< where per-channel factors can go
   ReductionLengthFn reduction_length = nullptr;
   ToleranceFn tolerance = default_tolerance;
   BodyFn body = nullptr;

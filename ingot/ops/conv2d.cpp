@@ -173,6 +173,7 @@ const OpDef& conv2d_op() {
       .reference = reference,
       .batch = image_batch,
       .cost = conv2d_cost,
+      .scaled_operand = [](const Node&) -> ScaledOperand { return {1, 0, 1}; },
       .reduction_length =
           [](const Node& node) {
             const Conv2dShape shape = conv2d_shape(node);

@@ -185,6 +185,9 @@ const OpDef& matmul_op() {
       .reference = reference,
       .batch = batch,
       .cost = cost,
+      .scaled_operand = [](const Node& node) -> ScaledOperand {
+        return {1, axes_of(node).b_column, node.output_type().shape.rank() - 1};
+      },
       .reduction_length = inner_length,
       .cases = cases,
       .bad_cases = bad_cases};

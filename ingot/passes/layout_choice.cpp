@@ -159,6 +159,8 @@ class Chooser {
       } else {
         plan.fixed.inputs[0] = plan.fixed.inputs[1] = fixed->second;
       }
+    } else if (&op == &constant_op()) {
+      plan.groups = {{{}, {0}}};  // it is uploaded once, in any layout
     } else if (!op.traits.source) {
       LayoutWish wish = context_.target.layouts(node);
       if (wish.agnostic) {

@@ -73,6 +73,11 @@ class Assigner {
     Value& known = reorders_[{value.node()->id(), value.index(), layout.to_string(rank)}];
     if (known.valid()) return known;
     const Graph::OriginScope scope = rewriter_.graph().with_origin(value.node()->origin());
+    if (&value.node()->op() == &constant_op()) {
+      Node* copy = rewriter_.graph().clone(*value.node(), {});
+      copy->set_layout(0, layout);
+      return known = copy->output();
+    }
     Node* reorder =
         rewriter_.graph().add(reorder_op(), {value}, {{"layout", layout.to_string(rank)}}, {}, {});
     reorder->set_layout(0, layout);

@@ -21,6 +21,7 @@ std::span<const Pass> pass_list() {
            "replaces composites that the backend does not claim by their bodies", lower_composites,
            true},
       Pass{"simplify", "folds constants, applies identities", simplify},
+      Pass{"fold_scales", "moves constant factors of channels into constant weights", fold_scales},
       Pass{"common_subexpressions", "computes equal Nodes once", eliminate_common_subexpressions},
       Pass{"dead_code", "drops what no fetch and no assign needs", eliminate_dead_code},
 

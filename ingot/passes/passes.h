@@ -24,6 +24,11 @@ std::unique_ptr<Graph> eliminate_dead_code(const Graph& graph, PassContext& cont
 /// Inlines composites, also those inside bodies, that the target does not claim.
 std::unique_ptr<Graph> lower_composites(const Graph& graph, PassContext& context);
 
+/// Moves constant per-channel factors behind a Node with constant weights into the weights, and
+/// adds up the constant offsets: a frozen batch norm becomes a bias. Rounds once where the Graph
+/// rounded several times, within the ops' tolerance; see fold_scales.cpp.
+std::unique_ptr<Graph> fold_scales(const Graph& graph, PassContext& context);
+
 /// Builds `fused` Regions; see fuse.cpp for the rules.
 std::unique_ptr<Graph> fuse(const Graph& graph, PassContext& context);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "ingot/base/trace.h"
@@ -51,7 +52,7 @@ TEST(PassManager, TracesTimesAndWhatIsOff) {
   ASSERT_EQ(lines.size(), pass_list().size() - 2);
   EXPECT_TRUE(lines[0].starts_with("simplify: "));
   EXPECT_NE(lines[0].find(" nodes, verified in "), std::string::npos) << lines[0];
-  EXPECT_EQ(lines[7], "fuse: off");
+  EXPECT_EQ(std::ranges::count(lines, "fuse: off"), 1);
 }
 
 TEST(PassManager, CallsTheEnginesSteps) {

@@ -73,12 +73,16 @@ constexpr std::array kModels{
               "four 3x3 convolutions, dropout, two linear layers",
               {3, 32, 32, 10},
               gometal_cnn},
-    ModelInfo{"resnet18", "ResNet-18 for 224x224 images", {3, 224, 224, 1000}, make_resnet18},
+    ModelInfo{
+        "resnet18", "ResNet-18 for 224x224 images", {3, 224, 224, 1000}, make_resnet18, 8, 32},
     ModelInfo{"resnet18-cifar",
               "ResNet-18 with a 3x3 stem for 32x32 images",
               {3, 32, 32, 10},
-              make_resnet18_cifar},
-    ModelInfo{"resnet50", "ResNet-50 for 224x224 images", {3, 224, 224, 1000}, make_resnet50},
+              make_resnet18_cifar,
+              32,
+              8},
+    ModelInfo{
+        "resnet50", "ResNet-50 for 224x224 images", {3, 224, 224, 1000}, make_resnet50, 8, 32},
 };
 
 }  // namespace

@@ -25,6 +25,8 @@ struct ModelInfo {
   std::string_view summary;
   ModelOptions defaults;  ///< the benchmark's shapes
   std::unique_ptr<Module> (*make)(const ModelOptions&);
+  std::int64_t batch = 32;      ///< the benchmark's, on a CPU
+  std::int64_t check_side = 0;  ///< images this small let the reference follow; 0: the defaults do
 };
 
 /// seed-cnn, mlp784, lenet, gometal-cnn, resnet18, resnet18-cifar, resnet50.
