@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""Writes the golden values of this folder with PyTorch (1.13 or newer): a second opinion on the
-reference kernels, the composites' bodies, the gradients and the update rules.
+"""Writes the golden values of this folder with PyTorch and torchvision (1.13 and 0.14 or newer): a
+second opinion on the reference kernels, the composites' bodies, the gradients, the update rules, the
+schedules, whole training steps, and the models' names and initial distributions.
 
     python3 tests/goldens/make_goldens.py
 
 Each case is a set of tensors "KIND.CASE.WHAT"; numbers that are not data are in "WHAT" = options.
 All in double, so that the tests can ask for close agreement.
 """
+import collections
 import json
 import pathlib
 import struct
 
 import torch
 import torch.nn.functional as F
+import torchvision
+from torch import nn
 
 FOLDER = pathlib.Path(__file__).parent
 TYPES = {torch.float64: "F64", torch.int32: "I32", torch.int64: "I64"}
@@ -181,6 +185,99 @@ def optimizers(out):
                 options=torch.tensor([o["lr"], *rest], dtype=torch.float64))
 
 
+def schedules(out):
+    rate = torch.optim.lr_scheduler
+    cosine = lambda total: lambda o: rate.CosineAnnealingLR(o, total)
+    step = lambda size, gamma: lambda o: rate.StepLR(o, size, gamma)
+
+    def warm(steps, then):
+        return lambda o: rate.SequentialLR(
+            o, [rate.LinearLR(o, 1 / (steps + 1), 1.0, steps), then(o)], [steps])
+
+    cases = {  # scheduler, then ours: base, total_steps, warmup_steps, step_size, gamma
+        "constant.warm": (warm(5, step(1000, 1.0)), (0.3, 0, 5, 0, 0)),
+        "cosine.plain": (cosine(20), (0.2, 20, 0, 0, 0)),
+        "cosine.warm": (warm(6, cosine(24)), (0.2, 30, 6, 0, 0)),
+        "one_cycle.plain": (lambda o: rate.OneCycleLR(o, 0.1, 30), (0.1, 30, 0, 0, 0)),
+        "one_cycle.short": (lambda o: rate.OneCycleLR(o, 0.4, 10), (0.4, 10, 0, 0, 0)),
+        "step.plain": (step(7, 0.5), (1.0, 0, 0, 7, 0.5)),
+        "step.warm": (warm(4, step(7, 0.1)), (1.0, 0, 4, 7, 0.1)),
+    }
+    for name, (make, ours) in cases.items():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=ours[0])
+        scheduler = make(optimizer)
+        steps = ours[1] or 30
+        rates = []
+        for _ in range(steps):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        out.add(name, options=torch.tensor(ours, dtype=torch.float64),
+                rates=torch.tensor(rates, dtype=torch.float64))
+
+
+def small_net():
+    """tests/goldens/training_golden_test.cpp builds the same."""
+    return nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
+                         nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2),
+                         nn.GELU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(6, 3)).double()
+
+
+def training(out):
+    """Whole steps: forward, loss, gradients, clipping, schedule, update, running statistics.
+    Coefficients are exact in f32, which is what a Graph keeps them in."""
+    steps, batch = 6, 5
+    rate = torch.optim.lr_scheduler
+    cases = {
+        "sgd": (lambda p: torch.optim.SGD(p, 0.125, 0.875, weight_decay=0.0625, nesterov=True),
+                lambda o: rate.CosineAnnealingLR(o, steps), 0.5, 0.125),
+        "adamw": (lambda p: torch.optim.AdamW(p, 0.03125, (0.875, 0.9375), 2**-10, 0.25),
+                  lambda o: rate.StepLR(o, 2, 0.5), 0.0, 0.0),
+    }
+    for name, (optimizer_of, schedule_of, clip, smoothing) in cases.items():
+        net = small_net()
+        for parameter in net.parameters():  # away from equal or tiny numbers
+            parameter.data = parameter.data + 0.1 * torch.rand_like(parameter)
+        for key, value in net.state_dict().items():
+            out.add(f"{name}.start/{key}", value=value.clone())
+        optimizer = optimizer_of(net.parameters())
+        schedule = schedule_of(optimizer)
+        images = torch.randn(steps, batch, 2, 8, 8, dtype=torch.float64)
+        labels = torch.randint(0, 3, (steps, batch))
+        losses = []
+        for step in range(steps):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(images[step]), labels[step], label_smoothing=smoothing)
+            loss.backward()
+            if clip:
+                torch.nn.utils.clip_grad_norm_(net.parameters(), clip)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.detach())
+            if step in (0, steps - 1):
+                for key, value in net.state_dict().items():
+                    out.add(f"{name}.after{step + 1}/{key}", value=value.clone())
+        net.eval()
+        out.add(f"{name}.data", images=images, labels=labels.int(), losses=torch.stack(losses),
+                evaluated=net(images[0]))
+
+
+def models(path):
+    """Names, shapes and initial distributions: name, shape, mean, deviation, greatest magnitude."""
+    lenet = nn.Sequential(collections.OrderedDict(
+        conv1=nn.Conv2d(1, 20, 5, padding=2), conv2=nn.Conv2d(20, 50, 5),
+        fc1=nn.Linear(50 * 5 * 5, 500), fc2=nn.Linear(500, 10)))
+    lines = []
+    for model, net in (("lenet", lenet), ("resnet18", torchvision.models.resnet18()),
+                       ("resnet50", torchvision.models.resnet50())):
+        for name, tensor in net.state_dict().items():
+            values = tensor.double()
+            moments = (values.mean(), values.std(unbiased=False), values.abs().max())
+            shape = ",".join(str(size) for size in tensor.shape) or "-"
+            lines.append(" ".join([model, name, shape, *(f"{m:.6g}" for m in moments)]))
+    path.write_text("\n".join(lines) + "\n")
+
+
 def main():
     torch.manual_seed(1)
     ops = Goldens()
@@ -190,6 +287,12 @@ def main():
     rules = Goldens()
     optimizers(rules)
     rules.write(FOLDER / "optimizers.safetensors")
+    rates, steps = Goldens(), Goldens()
+    schedules(rates)
+    rates.write(FOLDER / "schedules.safetensors")
+    training(steps)
+    steps.write(FOLDER / "training.safetensors")
+    models(FOLDER / "models.txt")
 
 
 if __name__ == "__main__":
