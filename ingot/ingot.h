@@ -3,6 +3,7 @@
 
 #include "ingot/autodiff/gradients.h"
 #include "ingot/base/error.h"
+#include "ingot/data/data_spec.h"
 #include "ingot/engine/compile.h"
 #include "ingot/engine/executable.h"
 #include "ingot/nn/layers.h"

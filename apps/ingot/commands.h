@@ -81,6 +81,7 @@ int run_bench_infer(const BenchOptions& options);
 
 struct PlanOptions {
   std::string model;
+  std::string graph;  ///< file to write the Graph to; empty: none
   std::int64_t batch = 32;
   std::string device = "cpu";
 };

@@ -1,43 +1,93 @@
 // `ingot doctor`: what this machine has, what is missing and how to get it.
-#include <cstdio>
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "apps/ingot/commands.h"
+#include "apps/ingot/output.h"
 #include "ingot/base/env.h"
 #include "ingot/base/error.h"
 #include "ingot/base/thread_pool.h"
+#include "ingot/data/digits.h"
+#include "ingot/data/gzip.h"
+#include "ingot/data/png.h"
 #include "ingot/runtime/backend.h"
 
 namespace ingot::cli {
+namespace {
 
-int run_doctor(const DoctorOptions&) {
+void print_fact(std::string_view what, std::string_view value) {
+  print_line(fmt::format("  {:<20} {}", what, value));
+}
+
+/// What the processor calls itself, where the system says it.
+std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+/// Each returns how many things are wrong.
+int print_devices() {
   int problems = 0;
-  std::printf("threads: %d\n", default_thread_count());
   for (const std::string& name : backend_names()) {
     try {
       const auto backend = make_backend(name);
-      std::printf("device %s:\n", name.c_str());
-      for (const auto& [what, value] : backend->facts()) {
-        std::printf("  %-20s %s\n", what.c_str(), value.c_str());
-      }
+      print_line(fmt::format("device {}:", name));
+      for (const auto& [what, value] : backend->facts()) print_fact(what, value);
     } catch (const Error& error) {
       ++problems;
-      std::printf("device %s: missing\n  %s\n", name.c_str(), error.what());
+      print_line(fmt::format("device {}: missing\n  {}", name, error.what()));
     }
   }
-  std::printf("environment:\n");
+  return problems;
+}
+
+int print_environment() {
+  print_line("environment:");
   for (const EnvVariable& variable : env_table()) {
     const std::string value = env_text(variable.name);
-    std::printf("  %-20s %-12s %s\n", std::string(variable.name).c_str(),
-                value.empty() ? "(unset)" : value.c_str(), std::string(variable.doc).c_str());
+    print_fact(variable.name,
+               fmt::format("{:<12} {}", value.empty() ? "(unset)" : value, variable.doc));
   }
-  for (const UnknownEnvVariable& unknown : unknown_env_variables()) {
-    ++problems;
-    std::printf("  %-20s is not a variable of Ingot%s%s\n", unknown.name.c_str(),
-                unknown.candidates.empty() ? "" : "; did you mean ", unknown.candidates.c_str());
+  const auto unknown = unknown_env_variables();
+  for (const UnknownEnvVariable& variable : unknown) {
+    print_fact(variable.name, fmt::format("must be a variable of Ingot, got no such name{}{}",
+                                          variable.candidates.empty() ? "" : "; did you mean ",
+                                          variable.candidates));
   }
-  std::printf(problems == 0 ? "nothing is missing\n" : "%d problem(s)\n", problems);
-  return problems == 0 ? 0 : 1;
+  return static_cast<int>(unknown.size());
+}
+
+/// Data that a user may have or not is no problem, only something to know.
+void print_data() {
+  print_line("data:");
+  try {
+    print_fact("digits", data::find_digits(data::usual_digits_files()).string());
+  } catch (const Error&) {
+    print_fact("digits", "not here; scripts/fetch_digits.sh gets it, or name a file: digits:FILE");
+  }
+  print_fact("mnist", "name its folder: mnist:DIR");
+}
+
+}  // namespace
+
+int run_doctor(const DoctorOptions&) {
+  print_line("ingot " INGOT_VERSION);
+  print_fact("processor", processor());
+  print_fact("threads", std::to_string(default_thread_count()));
+  print_fact("libpng", data::png_library_version());
+  print_fact("zlib", data::zlib_library_version());
+  int problems = print_devices();
+  print_data();
+  problems += print_environment();
+  print_line(problems == 0 ? "nothing is missing" : fmt::format("{} problem(s)", problems));
+  return problems == 0 ? kDone : kFailed;
 }
 
 }  // namespace ingot::cli

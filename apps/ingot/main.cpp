@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <csignal>
 #include <exception>
 #include <functional>
 #include <string>
@@ -161,6 +160,8 @@ void add_plan(CLI::App& root, PlanOptions& o, Command& command) {
   CLI::App& app = *root.add_subcommand("plan", "parameters, FLOPs and memory before step 1");
   app.add_option("model", o.model, model_help())->required();
   app.add_option("--batch", o.batch, "images in a batch")->check(kPositive)->capture_default_str();
+  app.add_option("--graph", o.graph,
+                 "write the step's graph to this file, for bisect (.dot: for Graphviz)");
   add_device(app, o.device);
   app.callback([&] { command = [&] { return run_plan(o); }; });
 }
@@ -242,8 +243,6 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace ingot::cli;
-  // A reader that goes away is an error of writing, so that training can save what it has.
-  std::signal(SIGPIPE, SIG_IGN);
   try {
     const int code = run(argc, argv);
     check_output();

@@ -1,10 +1,14 @@
 // `ingot plan MODEL`: parameters, FLOPs and memory of a training step before anything runs.
 #include <cstdio>
+#include <filesystem>
 #include <string>
 
 #include "apps/ingot/commands.h"
 #include "apps/ingot/usage.h"
 #include "ingot/engine/compile.h"
+#include "ingot/io/file.h"
+#include "ingot/ir/graphviz.h"
+#include "ingot/ir/printer.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/train/training_graph.h"
 
@@ -15,6 +19,10 @@ int run_plan(const PlanOptions& options) {
   const nn::ModelOptions& m = info.defaults;
   const Graph graph =
       train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, options.batch, {});
+  if (!options.graph.empty()) {
+    const bool dot = std::filesystem::path(options.graph).extension() == ".dot";
+    io::write_file_atomically(options.graph, dot ? to_dot(graph) : print_graph(graph));
+  }
   VariableStore store(reading_arguments([&] { return make_backend(options.device); }));
   const Executable exe = compile(graph, store);
   const ProgramStats& stats = exe.stats();

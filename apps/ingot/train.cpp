@@ -30,21 +30,29 @@ constexpr double kSecondsBetweenCheckpoints = 10.0;
 std::atomic<bool> stop_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-/// Ctrl-C asks the run to stop; a second one ends the process.
-class InterruptHandler {
+/// Ctrl-C asks the run to stop; a second one ends the process. A reader of stdout that goes away is
+/// an error of writing, so that what is trained can be saved.
+class SignalHandlers {
  public:
-  InterruptHandler() {
+  SignalHandlers() {
     struct sigaction action{};
     action.sa_handler = [](int) { stop_requested.store(true); };
     action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, &before_);
+    ::sigaction(SIGINT, &action, &interrupt_);
+    struct sigaction ignore{};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignore, &pipe_);
   }
-  ~InterruptHandler() { ::sigaction(SIGINT, &before_, nullptr); }
-  InterruptHandler(const InterruptHandler&) = delete;
-  InterruptHandler& operator=(const InterruptHandler&) = delete;
+  ~SignalHandlers() {
+    ::sigaction(SIGINT, &interrupt_, nullptr);
+    ::sigaction(SIGPIPE, &pipe_, nullptr);
+  }
+  SignalHandlers(const SignalHandlers&) = delete;
+  SignalHandlers& operator=(const SignalHandlers&) = delete;
 
  private:
-  struct sigaction before_{};
+  struct sigaction interrupt_{};
+  struct sigaction pipe_{};
 };
 
 struct Run {
@@ -273,7 +281,7 @@ int train_and_save(const Run& run, train::Trainer& trainer, const TrainOptions& 
 }  // namespace
 
 int run_train(const TrainOptions& given) {
-  const InterruptHandler interrupts;
+  const SignalHandlers handlers;
   const bool resumed = !given.resume.empty();
   Run run = reading_arguments([&] { return resumed ? resumed_run(given) : new_run(given); });
   reading_arguments([&] { load_data(run, resumed); });

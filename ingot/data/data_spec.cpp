@@ -177,4 +177,8 @@ DatasetPair load_data(const DataSpec& spec, std::uint64_t seed) {
   return make_synthetic(options);
 }
 
+DatasetPair load_data(std::string_view spec, std::uint64_t seed) {
+  return load_data(parse_data_spec(spec), seed);
+}
+
 }  // namespace ingot::data

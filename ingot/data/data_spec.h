@@ -41,6 +41,8 @@ DataSpec parse_data_spec(std::string_view text);
 
 /// Load both halves. The seed decides the digits' split and the synthetic images. Errors: those of
 /// the source.
-DatasetPair load_data(const DataSpec& spec, std::uint64_t seed);
+DatasetPair load_data(const DataSpec& spec, std::uint64_t seed = 0);
+/// `load_data("mnist:DIR")`. Errors: also those of parse_data_spec.
+DatasetPair load_data(std::string_view spec, std::uint64_t seed = 0);
 
 }  // namespace ingot::data

@@ -58,4 +58,6 @@ std::vector<std::byte> read_maybe_gzip(const std::filesystem::path& path, std::s
   return content;
 }
 
+std::string zlib_library_version() { return zlibVersion(); }
+
 }  // namespace ingot::data

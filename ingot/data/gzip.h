@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace ingot::data {
@@ -12,5 +13,8 @@ namespace ingot::data {
 /// `file "p": must have at most N bytes, got more` past `limit` decompressed bytes.
 std::vector<std::byte> read_maybe_gzip(const std::filesystem::path& path,
                                        std::size_t limit = std::size_t{1} << 32);
+
+/// Of the library that runs.
+std::string zlib_library_version();
 
 }  // namespace ingot::data

@@ -69,4 +69,6 @@ HostTensor read_png(const std::filesystem::path& path, int channels) {
   return decode_png(read_maybe_gzip(path), channels, path.string());
 }
 
+std::string png_library_version() { return png_get_libpng_ver(nullptr); }
+
 }  // namespace ingot::data

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "ingot/base/host_view.h"
@@ -18,5 +19,8 @@ HostTensor decode_png(std::span<const std::byte> bytes, int channels, std::strin
 
 /// The same from a file, which may be gzip-compressed.
 HostTensor read_png(const std::filesystem::path& path, int channels);
+
+/// Of the library that runs.
+std::string png_library_version();
 
 }  // namespace ingot::data

@@ -1,10 +1,14 @@
 """The `ingot` command from outside: what it prints, and how a run is kept and continued."""
 
 import json
+import os
+import pathlib
+import re
 import unittest
 
 from ingot_command import DATA, CommandTest, main
 
+ROOT = pathlib.Path(__file__).parents[2]
 EPOCH_KEYS = ["event", "epoch", "epochs", "step", "train_loss", "train_accuracy", "test_loss",
               "test_accuracy", "learning_rate", "steps_per_second", "seconds"]
 DONE_KEYS = ["event", "epochs", "step", "steps_per_second", "seconds", "time_to_first_step_ms",
@@ -65,6 +69,71 @@ class Train(CommandTest):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, r'^error: matmul "\w+": inner dimensions must be equal, got '
                          r"f32\[10,200\] by f32\[500,50\] transposed\n")
+
+
+class Tools(CommandTest):
+    def test_doctor(self):
+        done = self.run_ingot("doctor", env={**os.environ, "INGOT_THREADS": "1"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for fact in (r"ingot \d+\.\d+\.\d+", r"  processor +\S.*", r"  threads +1",
+                     r"  libpng +\d+\.\d.*", r"  zlib +\d+\.\d.*", "device cpu:", r"  simd +\w+",
+                     r"  instruction sets +\w+.*", r"  highway +\d.*", r"  onednn +\S.*",
+                     "device reference:", "data:", r"  digits +\S.*",
+                     r"  INGOT_THREADS +1 +threads of the CPU pool.*", "nothing is missing"):
+            self.assertRegex(done.stdout, f"(?m)^{fact}$")
+        done = self.run_ingot("doctor", env={**os.environ, "INGOT_THREDS": "1"})
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, r"(?m)^  INGOT_THREDS +must be a variable of Ingot, got no such "
+                         r'name; did you mean "INGOT_THREADS", "INGOT_TRACE"$')
+        self.assertTrue(done.stdout.endswith("\n1 problem(s)\n"))
+
+    def test_ops(self):
+        lines = self.run_ingot("ops").stdout.splitlines()
+        self.assertRegex(lines[0], "^op +cpu +.*reference +.*summary$")
+        rows = {line.split()[0] for line in lines[1:]}
+        self.assertLessEqual({"conv2d", "matmul", "batch_norm", "optimizer_update", "softmax"}, rows)
+
+    def test_plan(self):
+        text = self.run_ingot("plan", "lenet", "--batch", "64").stdout
+        self.assertRegex(text, r"(?m)^lenet, batch 64, input f32\[64,1,28,28\], device cpu, SGD with "
+                         "momentum$")
+        self.assertRegex(text, r"(?m)^parameters +656080$")
+        for what in ("GFLOP a step", "kernels", "variables", "constants", "scratch arena", "peak"):
+            self.assertRegex(text, rf"(?m)^{what} +\d+(\.\d+)?")
+        owners = text[text.index("largest owners"):].splitlines()[1:]
+        self.assertEqual(len(owners), 10)
+        sizes = [float(owner.split()[0]) for owner in owners]
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+
+    def test_bisect(self):
+        planned = self.run_ingot("plan", "seed-cnn", "--batch", "4", "--graph", "graph.txt")
+        self.assertEqual(planned.returncode, 0, planned.stderr)
+        done = self.run_ingot("bisect", "graph.txt")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"^\d+ nodes agree with the reference on device cpu\n$")
+        graph = self.folder / "graph.txt"
+        graph.write_text(graph.read_text().replace("relu", "rellu"))
+        done = self.run_ingot("bisect", "graph.txt")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r'^error: graph text \d+:\d+: op must exist, got "rellu"\n'
+                         'help: did you mean "relu", "elu", "gelu"\\?\n$')
+        self.run_ingot("plan", "seed-cnn", "--graph", "graph.dot")
+        self.assertTrue((self.folder / "graph.dot").read_text().startswith("digraph"))
+
+    def test_help(self):
+        text = self.run_ingot("--help").stdout
+        commands = re.findall(r"(?m)^  (\w+) {2,}\S", text[text.index("Subcommands:"):])
+        self.assertEqual(commands, ["train", "eval", "predict", "bench", "plan", "bisect", "ops",
+                                    "doctor"])
+        page = (ROOT / "docs" / "command.md").read_text()
+        for command in commands:
+            done = self.run_ingot(command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"Usage: ingot {command}", done.stdout)
+            section = page[page.index(f"\n## ingot {command}"):].split("\n## ")[1]
+            options = set(re.findall(r"(?m)^  (--[\w-]+)", done.stdout))
+            self.assertEqual(set(re.findall(r"`(--[\w-]+)", section)), options, command)
+        self.assertRegex(self.run_ingot("--version").stdout, r"^ingot \d+\.\d+\.\d+\n$")
 
 
 class Resume(CommandTest):

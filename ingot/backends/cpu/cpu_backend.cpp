@@ -51,13 +51,16 @@ std::vector<std::pair<std::string, std::string>> CpuBackend::facts() const {
   const auto kib = [](std::int64_t bytes) { return fmt::format("{} KiB", bytes >> 10); };
   std::vector<std::pair<std::string, std::string>> facts{
       {"simd", simd_target_name()},
+      {"instruction sets", simd_targets()},
       {"cores", std::to_string(std::thread::hardware_concurrency())},
       {"threads", std::to_string(threads())},
       {"caches",
        fmt::format("L1 {}, L2 {}, L3 {}", kib(caches_.l1), kib(caches_.l2), kib(caches_.l3))},
       {"highway", highway_version()}};
   const std::string onednn = onednn_version();
-  facts.emplace_back("onednn", onednn.empty() ? "not compiled in" : onednn);
+  facts.emplace_back(
+      "onednn",
+      onednn.empty() ? "not compiled in; install libdnnl-dev or onednn and build again" : onednn);
   return facts;
 }
 

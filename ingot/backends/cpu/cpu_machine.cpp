@@ -58,6 +58,18 @@ CacheSizes read_cache_sizes() {
 
 std::string simd_target_name() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)()); }
 
+std::string simd_targets() {
+  std::string names;
+  // From the simplest on: better targets have lower bits.
+  for (int bit = 62; bit >= 0; --bit) {
+    const std::int64_t target = hwy::SupportedTargets() & (std::int64_t{1} << bit);
+    if (target == 0 || target == HWY_EMU128 || target == HWY_SCALAR) continue;
+    names += names.empty() ? "" : " ";
+    names += hwy::TargetName(target);
+  }
+  return names;
+}
+
 int simd_f32_lanes() { return static_cast<int>(HWY_DYNAMIC_DISPATCH(f32_lanes)()); }
 
 std::string highway_version() { return fmt::format("{}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH); }

@@ -11,6 +11,8 @@ namespace ingot {
 CacheSizes read_cache_sizes();
 /// Name of the instruction set that the SIMD kernels were dispatched to: "AVX3", "AVX2", "NEON".
 std::string simd_target_name();
+/// Those that the processor has, "SSSE3 SSE4 AVX2", whether compiled in or not.
+std::string simd_targets();
 /// f32 lanes of its vectors.
 int simd_f32_lanes();
 /// "1.0.3"
