@@ -6,13 +6,13 @@
 
 namespace ingot {
 
-double best_seconds(NodeHarness& harness) {
-  harness.run();
+double best_seconds(const std::function<void()>& run) {
+  run();
   double best = 1e9;
   double total = 0;
   for (int repeat = 0; repeat < 2000 && (repeat < 5 || total < 0.15); ++repeat) {
     const double start = thread_seconds();
-    harness.run();
+    run();
     const double seconds = thread_seconds() - start;
     best = std::min(best, seconds);
     total += seconds;

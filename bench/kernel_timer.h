@@ -1,11 +1,11 @@
-// How long a Node's kernel takes.
+// How long something that runs on one core takes.
 #pragma once
 
-#include "tests/backends/support/node_harness.h"
+#include <functional>
 
 namespace ingot {
 
-/// Processor time of the best of several runs, in seconds; for kernels of one thread.
-double best_seconds(NodeHarness& harness);
+/// Processor time of the best of several runs, in seconds.
+double best_seconds(const std::function<void()>& run);
 
 }  // namespace ingot

@@ -4,7 +4,6 @@
 #ifdef INGOT_HAVE_ONEDNN
 #include <oneapi/dnnl/dnnl.h>
 
-#include <algorithm>
 #include <vector>
 
 extern "C" void omp_set_num_threads(int threads);
@@ -13,6 +12,7 @@ extern "C" void omp_set_num_threads(int threads);
 #include "bench/fma_ceiling.h"
 #include "bench/kernel_timer.h"
 #include "ingot/ops/ops.h"
+#include "tests/backends/support/node_harness.h"
 
 namespace ingot {
 namespace {
@@ -45,18 +45,11 @@ double sgemm_seconds(const Case& test) {
   std::vector<float> a(static_cast<std::size_t>(test.m * test.k), 0.5F);
   std::vector<float> b(static_cast<std::size_t>(test.k * test.n), 0.25F);
   std::vector<float> c(static_cast<std::size_t>(test.m * test.n));
-  double best = 1e9;
-  double total = 0;
-  for (int repeat = 0; repeat < 2000 && (repeat < 5 || total < 0.15); ++repeat) {
-    const double start = thread_seconds();
+  return best_seconds([&] {
     dnnl_sgemm(test.transpose_a ? 'T' : 'N', test.transpose_b ? 'T' : 'N', test.m, test.n, test.k,
                1.0F, a.data(), test.transpose_a ? test.m : test.k, b.data(),
                test.transpose_b ? test.k : test.n, 0.0F, c.data(), test.n);
-    const double seconds = thread_seconds() - start;
-    best = std::min(best, seconds);
-    total += seconds;
-  }
-  return best;
+  });
 }
 #endif
 
@@ -80,7 +73,7 @@ void measure(const Case& test, const CpuBackend& backend, double ceiling) {
   for (const KernelCandidate& candidate : backend.kernels().candidates("matmul")) {
     if (!candidate.supports(node, backend)) continue;
     NodeHarness harness(node, random_operands(node), backend, candidate.name);
-    print(harness.kernel().name(), best_seconds(harness));
+    print(harness.kernel().name(), best_seconds([&] { harness.run(); }));
   }
 #ifdef INGOT_HAVE_ONEDNN
   print("sgemm", sgemm_seconds(test));

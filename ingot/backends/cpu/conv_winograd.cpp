@@ -236,7 +236,7 @@ double reach(std::int64_t size, std::int64_t before, std::int64_t input) {
 /// Time of Winograd's algorithm in that of direct products, both in vector operations: a product
 /// takes one, and the transformations what their loads, sums and stores were measured to take.
 double relative_time(const ConvProblem& p, ConvKind kind, std::int64_t block) {
-  constexpr double kInput = 70, kOutput = 60, kWeights = 80, kFlippedWeights = 400;
+  constexpr double kInput = 70, kOutput = 60, kWeights = 80, kFlippedWeights = 200;
   const auto in = static_cast<double>(p.ic);
   const auto out = static_cast<double>(p.oc);
   const double vectors = 1 / static_cast<double>(block);

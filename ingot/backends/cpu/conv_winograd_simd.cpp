@@ -1,5 +1,7 @@
 #include "ingot/backends/cpu/conv_winograd_simd.h"
 
+#include <utility>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ingot/backends/cpu/conv_winograd_simd.cpp"
 #include "ingot/backends/cpu/simd_targets.h"
@@ -179,17 +181,53 @@ HWY_INLINE void weight_block(D d, const WinogradWeights& args, const float* weig
   }
 }
 
+/// to[column][row] = from[row][column] of block x block elements.
+template <int block>
+HWY_INLINE void transpose_block(const float* HWY_RESTRICT from, float* HWY_RESTRICT to) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int row = 0; row < block; ++row) {
+    for (int column = 0; column < block; ++column)
+      to[column * block + row] = from[row * block + column];
+  }
+#else
+  const hn::FixedTag<float, 4> d;
+  const hn::FixedTag<double, 2> pairs;
+  const auto join = [&](auto low, auto high) HWY_ATTR {
+    return std::pair(hn::BitCast(d, hn::InterleaveLower(pairs, hn::BitCast(pairs, low),
+                                                        hn::BitCast(pairs, high))),
+                     hn::BitCast(d, hn::InterleaveUpper(pairs, hn::BitCast(pairs, low),
+                                                        hn::BitCast(pairs, high))));
+  };
+  for (int row = 0; row < block; row += 4) {
+    for (int column = 0; column < block; column += 4) {
+      const float* at = from + row * block + column;
+      const auto r0 = hn::LoadU(d, at);
+      const auto r1 = hn::LoadU(d, at + block);
+      const auto r2 = hn::LoadU(d, at + 2 * block);
+      const auto r3 = hn::LoadU(d, at + 3 * block);
+      const auto [c0, c1] = join(hn::InterleaveLower(d, r0, r1), hn::InterleaveLower(d, r2, r3));
+      const auto [c2, c3] = join(hn::InterleaveUpper(d, r0, r1), hn::InterleaveUpper(d, r2, r3));
+      float* out = to + column * block + row;
+      hn::StoreU(c0, d, out);
+      hn::StoreU(c1, d, out + block);
+      hn::StoreU(c2, d, out + 2 * block);
+      hn::StoreU(c3, d, out + 3 * block);
+    }
+  }
+#endif
+}
+
 template <int block, class D>
 HWY_INLINE void flipped_weight_block(D d, const WinogradWeights& args, const float* weights,
                                      float* to) {
   constexpr int kTaps = 9;
-  HWY_ALIGN float row[kTaps * block];
+  constexpr int kArea = block * block;
+  HWY_ALIGN float rows[kTaps * kArea];
+  for (int tap = 0; tap < kTaps; ++tap) {
+    transpose_block<block>(weights + (kTaps - 1 - tap) * kArea, rows + tap * kArea);
+  }
   for (int out = 0; out < block; ++out) {
-    for (int tap = 0; tap < kTaps; ++tap) {
-      const float* from = weights + (kTaps - 1 - tap) * block * block + out;
-      for (int in = 0; in < block; ++in) row[tap * block + in] = from[in * block];
-    }
-    weight_row(d, args, row, block, to + out * args.row);
+    weight_row(d, args, rows + out * block, kArea, to + out * args.row);
   }
 }
 
