@@ -8,6 +8,7 @@
 #include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/passes/pass_manager.h"
 #include "ingot/planner/checker.h"
 #include "ingot/planner/plan.h"
 #include "ingot/planner/report.h"
@@ -30,9 +31,18 @@ class Builder {
   }
 
   Program run() {
-    make_slots();
-    choose_commit_nodes();
-    make_launches();
+    run_step("choose_kernels", *p_.graph, [this] {
+      make_slots();
+      choose_commit_nodes();
+      make_launches();
+    });
+    run_step("plan_memory", *p_.graph, [this] { plan_memory(); });
+    count();
+    return std::move(p_);
+  }
+
+ private:
+  void plan_memory() {
     make_feeds_and_fetches();
     share_variables();
     compute_lifetimes();
@@ -42,11 +52,8 @@ class Builder {
       live_throughout();
     }
     plan();
-    count();
-    return std::move(p_);
   }
 
- private:
   Slot& slot(int i) { return p_.slots[static_cast<std::size_t>(i)]; }
 
   void make_slots() {

@@ -109,6 +109,7 @@ class Fuser {
     const Support support = context_.target.can_fuse(nodes, node);
     if (!support) {
       ++context_.statistics["fuse.refused"];
+      refusals_[joining] = support.reason;
       if (trace_enabled(Channel::dispatch)) {
         trace(Channel::dispatch, fmt::format("fuse: {} \"{}\" does not join {} \"{}\": {}",
                                              node.op().name, node.name(), nodes.front()->op().name,
@@ -402,6 +403,19 @@ class Fuser {
     }
   }
 
+  /// Says why an elementwise Node is a kernel of its own.
+  void trace_alone(int id) {
+    ++context_.statistics["fuse.alone"];
+    if (!trace_enabled(Channel::dispatch)) return;
+    const Node& node = units_.node(id);
+    const auto refusal = refusals_.find(id);
+    trace(Channel::dispatch,
+          fmt::format("fuse: {} \"{}\" {} stays alone: {}", node.op().name, node.name(),
+                      node.output_type().to_string(),
+                      refusal != refusals_.end() ? refusal->second
+                                                 : "no neighbour of its shape would store less"));
+  }
+
   std::unique_ptr<Graph> emit() {
     Rewriter rewriter(graph_);
     for (const int u : units_.order()) {
@@ -415,7 +429,7 @@ class Fuser {
       const Node& node = units_.node(unit.members.front());
       if (rewriter.done(node)) continue;
       rewriter.clone(node);
-      if (is_pointwise(node)) ++context_.statistics["fuse.alone"];
+      if (is_pointwise(node)) trace_alone(unit.members.front());
     }
     return rewriter.finish();
   }
@@ -424,6 +438,7 @@ class Fuser {
   PassContext& context_;
   FusionUnits units_;
   std::map<std::string, std::vector<int>> recent_reductions_;
+  std::map<int, std::string> refusals_;  ///< the target's last word on a Node
 };
 
 }  // namespace

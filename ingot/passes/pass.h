@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,8 +27,6 @@ struct PassContext {
   LayoutMap variable_layouts;
   /// Counts of what was done, by "pass.what".
   std::map<std::string, std::int64_t> statistics;
-  /// The engine's own steps, by the name under which the pipeline lists them.
-  std::map<std::string, std::function<void(Graph&)>, std::less<>> steps;
 };
 
 using PassFn = std::unique_ptr<Graph> (*)(const Graph& graph, PassContext& context);
@@ -37,7 +34,7 @@ using PassFn = std::unique_ptr<Graph> (*)(const Graph& graph, PassContext& conte
 struct Pass {
   std::string_view name;
   std::string_view summary;
-  /// Null: a step of the engine's, called through PassContext::steps when it is there.
+  /// Null: a step that the engine takes on the final Graph, through run_step().
   PassFn fn = nullptr;
   /// A Graph cannot run without it: it may not be left out.
   bool required = false;

@@ -6,9 +6,11 @@
 
 namespace ingot {
 
-// The whole way from what the user built to what runs. The user's Graph already holds the gradients
-// and the optimizer: apply_precision (precision.h) ran on the forward Graph, then autodiff. Each
-// entry is timed, verified after, and can be left out by name unless it is required.
+// The whole way from what the user built to what runs. While the user's Graph is being built, two
+// rewrites have their place before this list: apply_precision (precision.h) on the forward Graph,
+// then gradients() (autodiff/gradients.h) on its result; the optimizer's update follows. Each entry
+// is timed (INGOT_TRACE=passes), verified after, and can be left out by name unless it is required
+// (CompileOptions::disabled_passes). The engine takes the last two steps itself, the same way.
 std::span<const Pass> pass_list() {
   static constexpr std::array kPasses{
       // What was written: smaller, with composites still whole for their algebra.

@@ -47,6 +47,17 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
       .count();
 }
 
+/// Verifies what a pass or step that began at `start` left, and says how long both took.
+void finish(std::string_view name, const Graph& graph, std::size_t nodes_before,
+            std::chrono::steady_clock::time_point start) {
+  const double took = milliseconds_since(start);
+  verify(graph, name);
+  if (!trace_enabled(Channel::passes)) return;
+  trace(Channel::passes,
+        fmt::format("{}: {:.2f} ms, {} -> {} nodes, verified in {:.2f} ms", name, took,
+                    nodes_before, graph.size(), milliseconds_since(start) - took));
+}
+
 }  // namespace
 
 std::unique_ptr<Graph> run_passes(const Graph& graph, std::span<const Pass> passes,
@@ -59,24 +70,19 @@ std::unique_ptr<Graph> run_passes(const Graph& graph, std::span<const Pass> pass
       if (trace_enabled(Channel::passes)) trace(Channel::passes, fmt::format("{}: off", pass.name));
       continue;
     }
+    if (pass.fn == nullptr) continue;
     const auto start = std::chrono::steady_clock::now();
     const std::size_t before = current->size();
-    if (pass.fn != nullptr) {
-      current = pass.fn(*current, context);
-    } else if (const auto step = context.steps.find(pass.name); step != context.steps.end()) {
-      step->second(*current);
-    } else {
-      continue;
-    }
-    const double took = milliseconds_since(start);
-    verify(*current, pass.name);
-    if (trace_enabled(Channel::passes)) {
-      trace(Channel::passes,
-            fmt::format("{}: {:.2f} ms, {} -> {} nodes, verified in {:.2f} ms", pass.name, took,
-                        before, current->size(), milliseconds_since(start) - took));
-    }
+    current = pass.fn(*current, context);
+    finish(pass.name, *current, before, start);
   }
   return current;
+}
+
+void run_step(std::string_view name, const Graph& graph, FunctionRef<void()> step) {
+  const auto start = std::chrono::steady_clock::now();
+  step();
+  finish(name, graph, graph.size(), start);
 }
 
 }  // namespace ingot

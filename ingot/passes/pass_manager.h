@@ -4,7 +4,9 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
+#include "ingot/base/function_ref.h"
 #include "ingot/passes/pass.h"
 
 namespace ingot {
@@ -15,5 +17,9 @@ namespace ingot {
 /// breaks the Graph (internal).
 std::unique_ptr<Graph> run_passes(const Graph& graph, std::span<const Pass> passes,
                                   std::span<const std::string> disabled, PassContext& context);
+
+/// Takes one of the engine's own steps, which pass_list() names, on the final Graph: timed and
+/// verified after like a pass.
+void run_step(std::string_view name, const Graph& graph, FunctionRef<void()> step);
 
 }  // namespace ingot

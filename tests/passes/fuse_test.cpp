@@ -224,7 +224,8 @@ TEST(Fuse, TheTargetDecidesAndItsReasonIsTraced) {
   EXPECT_EQ(regions(*after), Texts{});
   EXPECT_EQ(capture.lines(),
             (Texts{"fuse: relu \"relu_0\" does not join matmul \"matmul_0\": no fused kernel for "
-                   "relu"}));
+                   "relu",
+                   "fuse: relu \"relu_0\" f32[4,4] stays alone: no fused kernel for relu"}));
   EXPECT_EQ(context.statistics["fuse.refused"], 1);
   EXPECT_EQ(context.statistics["fuse.alone"], 1);
 }
