@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "ingot/base/vendor_call.h"
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define INGOT_COUNTS_NEW 0
 #elif defined(__has_feature)
@@ -23,7 +25,8 @@ namespace ingot::testing_support {
 
 inline std::atomic<std::uint64_t> new_calls{0};
 
-/// Calls of operator new so far, in every thread; always 0 under a sanitizer.
+/// Calls of operator new so far, in every thread, vendor libraries' own apart; always 0 under a
+/// sanitizer.
 inline std::uint64_t count_new() noexcept { return new_calls.load(); }
 
 }  // namespace ingot::testing_support
@@ -32,13 +35,13 @@ inline std::uint64_t count_new() noexcept { return new_calls.load(); }
 
 // The array and nothrow forms of the standard library call these.
 void* operator new(std::size_t bytes) {
-  ingot::testing_support::new_calls.fetch_add(1);
+  if (!ingot::VendorCall::active()) ingot::testing_support::new_calls.fetch_add(1);
   if (void* data = std::malloc(bytes == 0 ? 1 : bytes)) return data;
   throw std::bad_alloc();
 }
 
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  ingot::testing_support::new_calls.fetch_add(1);
+  if (!ingot::VendorCall::active()) ingot::testing_support::new_calls.fetch_add(1);
   const auto step = static_cast<std::size_t>(alignment);
   if (void* data = std::aligned_alloc(step, (bytes + step) / step * step)) return data;
   throw std::bad_alloc();

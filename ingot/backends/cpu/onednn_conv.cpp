@@ -6,6 +6,7 @@
 
 #include "ingot/backends/cpu/onednn_handles.h"
 #include "ingot/backends/cpu/onednn_threads.h"
+#include "ingot/base/vendor_call.h"
 
 namespace ingot::cpu::onednn {
 namespace {
@@ -223,6 +224,7 @@ std::unique_ptr<ConvPrimitive> ConvPrimitive::make(const ConvProblem& problem, C
 }
 
 bool ConvPrimitive::run(int worker, const Args& args) noexcept {
+  const VendorCall call;
   Impl::Worker& mine = impl_->workers[static_cast<std::size_t>(worker)];
   const auto set = [](const Memory& memory, const void* address) {
     return dnnl_memory_set_data_handle(memory.get(), const_cast<void*>(address)) == dnnl_success;
