@@ -111,7 +111,8 @@ const AttrValue& Node::attr_value(std::string_view name) const {
 }
 
 std::string_view variable_role_name(VariableRole role) noexcept {
-  constexpr std::string_view kNames[] = {"parameter", "buffer", "optimizer_state", "counter"};
+  constexpr std::string_view kNames[] = {"parameter", "buffer", "optimizer_state", "counter",
+                                         "dataset"};
   return kNames[static_cast<std::size_t>(role)];
 }
 

@@ -131,8 +131,10 @@ struct Initializer {
   static Initializer normal(double mean, double std) { return {Kind::normal, mean, std}; }
 };
 
-/// What a variable is for; checkpoints and optimizers select by it.
-enum class VariableRole : std::uint8_t { parameter, buffer, optimizer_state, counter };
+/// What a variable is for; checkpoints and optimizers select by it. `dataset`: what a run reads and
+/// can read again, such as a data set on the device; not saved.
+enum class VariableRole : std::uint8_t { parameter, buffer, optimizer_state, counter, dataset };
+inline constexpr int kVariableRoleCount = 5;
 std::string_view variable_role_name(VariableRole role) noexcept;
 
 /// A named result.

@@ -31,6 +31,7 @@ std::int64_t aligned(std::int64_t bytes, std::int64_t alignment) {
 HostTensor initial_value(const TensorType& type, const Initializer& init, std::string_view name,
                          std::uint64_t seed) {
   HostTensor tensor(type);
+  if (init.kind == Initializer::Kind::constant && init.a == 0) return tensor;  // zeros as it is
   const HostView view = tensor.view();
   const std::uint32_t stream = stream_of(name);
   for (std::int64_t i = 0; i < view.numel(); ++i) {
@@ -71,7 +72,7 @@ std::map<std::string, Layout> VariableStore::fixed_layouts() const {
 }
 
 void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
-  constexpr int kRoles = 4;
+  constexpr int kRoles = kVariableRoleCount;
   const auto alignment = static_cast<std::int64_t>(device_->alignment());
   std::array<std::vector<std::pair<const VariableRequest*, std::int64_t>>, kRoles> fresh;
   std::array<std::int64_t, kRoles> totals{};

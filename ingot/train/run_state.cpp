@@ -15,6 +15,7 @@ io::Checkpoint make_checkpoint(const VariableStore& store, const RunState& run,
                                const std::vector<std::string>& kernels, const Json& extra) {
   io::Checkpoint checkpoint;
   for (const Segment* segment : store.segments()) {
+    if (segment->role == VariableRole::dataset) continue;
     const bool of_model =
         segment->role == VariableRole::parameter || segment->role == VariableRole::buffer;
     (of_model ? checkpoint.model : checkpoint.optimizer)
@@ -66,6 +67,7 @@ void RestoredVariables::apply(VariableStore& store, bool all) {
     return user_error(ErrorCode::invalid_data, fmt::format("checkpoint \"{}\": {}", name_, rule));
   };
   for (const Segment* segment : store.segments()) {
+    if (segment->role == VariableRole::dataset) continue;
     const auto it = entries_.find(segment->name);
     if (it == entries_.end()) {
       throw refuse(fmt::format("must hold every variable of the model, got none called \"{}\"",

@@ -16,14 +16,8 @@
 namespace ingot::train {
 namespace {
 
-Value forward(nn::ForwardContext& context, const nn::Module& model, const Shape& image_shape,
-              std::int64_t batch) {
-  if (image_shape.rank() != 3) {
-    throw user_error(ErrorCode::invalid_shape,
-                     fmt::format("images: shape must be [C,H,W], got {}", image_shape.to_string()));
-  }
-  const Shape shape{batch, image_shape[0], image_shape[1], image_shape[2]};
-  const Value input = context.graph().placeholder("input", {DType::f32, shape});
+Value logits_of(nn::ForwardContext& context, const nn::Module& model, Value input) {
+  const std::int64_t batch = input.shape()[0];
   const Value logits = nn::run_child(context, "", model, input);
   if (logits.dtype() != DType::f32 || logits.shape().rank() != 2 || logits.shape()[0] != batch) {
     throw user_error(ErrorCode::invalid_shape,
@@ -33,8 +27,21 @@ Value forward(nn::ForwardContext& context, const nn::Module& model, const Shape&
   return logits;
 }
 
-Value add_loss(Graph& graph, Value logits, const nn::CrossEntropyLoss& loss) {
-  const Value target = graph.placeholder("target", {DType::i32, {logits.shape()[0]}});
+Value forward(nn::ForwardContext& context, const nn::Module& model, const Shape& image_shape,
+              std::int64_t batch) {
+  if (image_shape.rank() != 3) {
+    throw user_error(ErrorCode::invalid_shape,
+                     fmt::format("images: shape must be [C,H,W], got {}", image_shape.to_string()));
+  }
+  const Shape shape{batch, image_shape[0], image_shape[1], image_shape[2]};
+  return logits_of(context, model, context.graph().placeholder("input", {DType::f32, shape}));
+}
+
+Value target_for(Graph& graph, Value logits) {
+  return graph.placeholder("target", {DType::i32, {logits.shape()[0]}});
+}
+
+Value add_loss(Graph& graph, Value logits, Value target, const nn::CrossEntropyLoss& loss) {
   const Value mean = loss(logits, target);
   graph.fetch("loss", mean);
   const Value hits = ops::elementwise("eq", {ops::argmax(logits, -1), target});
@@ -70,14 +77,10 @@ void add_update(Graph& graph, const TrainingRecipe& recipe, std::span<const Valu
                       learning_rate, step);
 }
 
-}  // namespace
-
-Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
-                        const TrainingRecipe& recipe) {
-  Graph graph;
-  nn::ForwardContext context(graph, true);
-  const Value logits = forward(context, model, image_shape, batch);
-  const Value loss = add_loss(graph, logits, {recipe.label_smoothing});
+void add_training(nn::ForwardContext& context, Value logits, Value target,
+                  const TrainingRecipe& recipe) {
+  Graph& graph = context.graph();
+  const Value loss = add_loss(graph, logits, target, {recipe.label_smoothing});
   const std::vector<Value> parameters = parameters_of(graph);
   std::vector<Value> grads = gradients(loss, parameters);
   if (recipe.clip_norm != 0) grads = optim::clip_by_global_norm(graph, grads, recipe.clip_norm);
@@ -86,13 +89,33 @@ Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::
   graph.fetch("lr", rate);
   add_update(graph, recipe, parameters, grads, rate, step);
   graph.assign(step, step + 1.0);
+}
+
+}  // namespace
+
+Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
+                        const TrainingRecipe& recipe) {
+  Graph graph;
+  nn::ForwardContext context(graph, true);
+  const Value logits = forward(context, model, image_shape, batch);
+  add_training(context, logits, target_for(graph, logits), recipe);
+  return graph;
+}
+
+Graph build_resident_train_graph(const nn::Module& model, const nn::ResidentSource& source,
+                                 const TrainingRecipe& recipe) {
+  Graph graph;
+  nn::ForwardContext context(graph, true);
+  const nn::ResidentBatch batch = nn::next_batch(context, source);
+  add_training(context, logits_of(context, model, batch.images), batch.labels, recipe);
   return graph;
 }
 
 Graph build_eval_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch) {
   Graph graph;
   nn::ForwardContext context(graph, false);
-  add_loss(graph, forward(context, model, image_shape, batch), {});
+  const Value logits = forward(context, model, image_shape, batch);
+  add_loss(graph, logits, target_for(graph, logits), {});
   return graph;
 }
 

@@ -5,6 +5,7 @@
 
 #include "ingot/ir/graph.h"
 #include "ingot/nn/module.h"
+#include "ingot/nn/resident_source.h"
 #include "ingot/optim/optimizer.h"
 #include "ingot/optim/schedule.h"
 
@@ -31,6 +32,10 @@ inline constexpr const char* kStepVariable = "step";
 /// those of the layers, the optimizer and the schedule.
 Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
                         const TrainingRecipe& recipe);
+/// The same step on a data set that lies on the device: no placeholders, run_steps(K) runs through
+/// K batches. Errors: those of next_batch(), too.
+Graph build_resident_train_graph(const nn::Module& model, const nn::ResidentSource& source,
+                                 const TrainingRecipe& recipe);
 /// The same placeholders; fetches "loss" (without label smoothing) and "correct"; changes nothing.
 Graph build_eval_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch);
 /// Placeholder "input"; fetches "logits" f32[batch,classes] and "class" i32[batch].
