@@ -13,6 +13,7 @@
 #include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/memory/tensor.h"
 #include "ingot/runtime/convert_layout.h"
 #include "ingot/runtime/variable_store.h"
 
@@ -226,6 +227,10 @@ void Executable::Impl::run_once() {
   copy(program.copies);
   ++steps;
   ran = true;
+}
+
+Feed feed_of(std::string_view name, const Tensor& tensor) {
+  return {name, tensor.data(), tensor.capacity(), tensor.type(), !tensor.device().host_visible()};
 }
 
 Executable::Executable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

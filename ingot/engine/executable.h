@@ -17,6 +17,7 @@
 
 namespace ingot {
 
+class Tensor;
 class VariableStore;
 class Graph;
 
@@ -31,6 +32,10 @@ struct Feed {
   /// done; the device reads it in place.
   bool on_device = false;
 };
+
+/// A Tensor's memory for a placeholder of its type; it must outlive the run. Errors: those of using
+/// the Tensor.
+Feed feed_of(std::string_view name, const Tensor& tensor);
 
 /// Immutable after compile(); runs are serialised by the caller. Feeds are checked before anything
 /// runs: a missing, an unknown, a too small one or a wrong type is an Error (user, invalid_feed).

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ingot/ingot.h"
+#include "ingot/memory/tensor.h"
 #include "tests/support/expect_error.h"
 
 namespace ingot {
@@ -135,6 +136,77 @@ TEST(ExternalBuffers, GraphsThatCannotRun) {
   EXPECT_NE(bias.find("note: made at external_buffers_test.cpp:"), std::string::npos);
 }
 
+// What the first engine let through until its framework aborted.
+TEST(ExternalBuffers, ConvolutionsThatCannotRun) {
+  Graph graph;
+  const Value x = graph.placeholder("input", f32({kBatch, 3, 32, 32}));
+  const Value w = graph.placeholder("w1", f32({8, 3, 3, 3}));
+  const auto conv = [&](const Value& input, const TensorType& weight, std::int64_t groups) {
+    Graph other;
+    const Value a = other.placeholder("input", input.type());
+    return error_of([&] {
+      ops::conv2d(a, other.placeholder("w1", weight), {.padding = {1, 1, 1, 1}, .groups = groups});
+    });
+  };
+  const auto first = [](const std::string& text) { return text.substr(0, text.find('\n')); };
+  const std::string no_groups = conv(x, w.type(), 0);
+  EXPECT_EQ(first(no_groups),
+            "conv2d \"conv2d_0\": groups must be at least 1, got groups 0, input [32,3,32,32], "
+            "weight [8,3,3,3]");
+  EXPECT_NE(no_groups.find("\nhelp: "), std::string::npos);
+  EXPECT_EQ(first(conv(x, w.type(), 2)),
+            "conv2d \"conv2d_0\": groups must divide the input and the output channels, got groups "
+            "2, input [32,3,32,32], weight [8,3,3,3]");
+  EXPECT_EQ(
+      first(conv(x, f32({8, 4, 3, 3}), 1)),
+      "conv2d \"conv2d_0\": weight must have C/groups channels at axis 1, got groups 1, input "
+      "[32,3,32,32], weight [8,4,3,3]");
+  EXPECT_EQ(first(conv(x, f32({8, 27}), 1)),
+            "conv2d \"conv2d_0\": weight must have rank 4 [O, C/groups, kH, kW], got input "
+            "[32,3,32,32], weight [8,27]");
+  EXPECT_EQ(first(conv(x, {DType::f16, {8, 3, 3, 3}}, 1)),
+            "conv2d \"conv2d_0\": operands must have one dtype, got f32[32,3,32,32], "
+            "f16[8,3,3,3]");
+  // HWIO weights are kernels of 3x8 to 3 channels, until their result meets the bias.
+  Graph hwio;
+  const auto in = [&](std::string_view name, Shape shape) {
+    return hwio.placeholder(std::string(name), f32(shape));
+  };
+  EXPECT_EQ(first(error_of([&] {
+              small_cnn(in("input", {kBatch, 3, 32, 32}), in("w1", {3, 3, 3, 8}), in("b1", {8}),
+                        in("w2", {8, 2}), in("b2", {2}));
+            })),
+            "add \"add_0\": shapes must broadcast, got f32[32,3,32,27], f32[1,8,1,1]");
+  const std::string rank3 = conv(graph.placeholder("image", f32({3, 32, 32})), w.type(), 1);
+  EXPECT_EQ(first(rank3),
+            "conv2d \"conv2d_0\": input must have rank 4 [N, C, H, W], got input [3,32,32], weight "
+            "[8,3,3,3]");
+  EXPECT_NE(rank3.find("help: add a batch dimension: reshape [C, H, W] to [1, C, H, W]"),
+            std::string::npos);
+}
+
+// A Tensor around the caller's pointer feeds a placeholder; the caller gets the memory back once.
+TEST(ExternalBuffers, WrappedPointersAreFedAndGivenBack) {
+  Graph graph;
+  graph.fetch("sum", ops::sum(graph.placeholder("x", f32({2, 3})), {}));
+  VariableStore store(make_backend("cpu"));
+  Executable exe = compile(graph, store);
+  BufferPool pool(store.backend()->device());
+  std::vector<float> memory(256, 0.5f);
+  int released = 0;
+  {
+    const Tensor x = Tensor::wrap(pool, memory.data(), 1024, f32({2, 3}), "x",
+                                  [&released](void*) noexcept { ++released; });
+    exe.run({feed_of("x", x)});
+    EXPECT_EQ(exe.fetched("sum").view().get(0), 3.0);
+    const Tensor flat = Tensor::wrap(pool, memory.data(), 1024, f32({6}), "flat");
+    EXPECT_EQ(first_line([&] { exe.run({feed_of("x", flat)}); }),
+              "feed \"x\": must be f32[2,3], got f32[6]");
+    EXPECT_EQ(released, 0);
+  }
+  EXPECT_EQ(released, 1);
+}
+
 struct Training {
   Graph graph;
   VariableStore store{make_backend("cpu")};
@@ -201,6 +273,24 @@ TEST(ExternalBuffers, ANaNNamesTheFirstNodeThatMetIt) {
   EXPECT_EQ(first_line([&] { t.step(exe); }),
             "placeholder \"input\": value must be finite, got nan at element 5 of f32[32,3,32,32]");
   EXPECT_EQ(t.buffers.weights, before);
+}
+
+TEST(ExternalBuffers, ALossThatIsNoNumberNamesTheOpThatMadeIt) {
+  Graph graph;
+  const Value x = graph.placeholder("x", f32({4}));
+  const Value w = graph.variable("w", f32({4}), Initializer::constant(1.0));
+  const Value loss = ops::mean(ops::log(x) * w, {});
+  graph.fetch("loss", loss);
+  const Value step = nn::ForwardContext(graph, true).step();
+  const std::vector<Value> p{w};
+  optim::apply_update(graph, optim::SGD{}, p, gradients(loss, p), graph.scalar(0.1), step);
+  VariableStore store(make_backend("cpu"));
+  Executable exe = compile(graph, store);
+  const std::vector<float> bad{1.0f, 2.0f, -3.0f, 4.0f};
+  const std::string text = first_line([&] { exe.step({{"x", bad.data(), 16}}); });
+  EXPECT_TRUE(text.starts_with("log \"log_0\": result must be finite, got ")) << text;
+  EXPECT_TRUE(text.ends_with("nan at element 2 of f32[4]")) << text;
+  EXPECT_EQ(store.read("w").to_doubles(), (std::vector<double>{1, 1, 1, 1}));
 }
 
 }  // namespace
