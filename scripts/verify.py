@@ -39,6 +39,7 @@ class Stage:
     environment: dict = field(default_factory=dict)
     requires: tuple = ()  # programs without which the stage is left out, saying so
     rooms: tuple = ()  # build and run only the quick tests of these rooms
+    shows_conformance: bool = False  # prints the conformance suite's table
     command: list = field(default_factory=list)  # instead of all that: one command that must pass
 
     def folder(self):
@@ -49,13 +50,13 @@ QUICK = ["-LE", "slow|full|check|package"]
 THREADED_ROOMS = ("base", "memory", "engine", "data")
 
 TEST_PLAN = [
-    Stage("release", "release", ctest=["-LE", "full"]),
+    Stage("release", "release", ctest=["-LE", "full"], shows_conformance=True),
     Stage("asan+ubsan", "asan", ctest=QUICK),
     Stage("tsan", "tsan", rooms=THREADED_ROOMS),
 ]
 
 FULL_PLAN = [
-    Stage("release", "release"),
+    Stage("release", "release", shows_conformance=True),
     Stage("asan+ubsan", "asan"),
     Stage("tsan", "tsan"),
     Stage("no-onednn", "no-onednn", ctest=["-LE", "full|check|package"]),
@@ -131,6 +132,17 @@ def ctest_cases(junit, reports):
                 yield (f"{name}#{index}" if unit_tests else name), outcome
 
 
+def conformance_table(junit):
+    """The table of ops and checks that the conformance suite prints; empty when it did not run."""
+    for entry in ElementTree.parse(junit).getroot().iter("testcase"):
+        lines = (entry.findtext("system-out") or "").splitlines()
+        starts = [i for i, line in enumerate(lines) if line.startswith("conformance: ")]
+        if starts:
+            end = next((i for i in range(starts[0], len(lines)) if " ops " in lines[i]), len(lines))
+            return lines[starts[0]:end + 1]
+    return []
+
+
 def test(stage):
     """Runs the stage's tests and returns {case: outcome}."""
     folder = stage.folder()
@@ -141,13 +153,17 @@ def test(stage):
     if stage.rooms:
         selection += ["-R", "^(" + "|".join(stage.rooms) + ")$"]
     command = ["ctest", "--test-dir", folder, "-j", os.cpu_count(), "--output-on-failure",
-               "--no-tests=error", "--output-junit", junit, *selection]
+               "--no-tests=error", "--output-junit", junit,
+               "--test-output-size-passed", 1 << 20, *selection]
     result = run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                  env={**os.environ, **stage.environment})
     if result.returncode != 0:
         say(result.stdout[-60000:])
     if not junit.exists():
         return {"ctest": FAILED}
+    if stage.shows_conformance:
+        for line in conformance_table(junit):
+            say(line)
     cases = dict(ctest_cases(junit, reports))
     if result.returncode != 0 and FAILED not in cases.values():
         cases["ctest"] = FAILED

@@ -53,6 +53,18 @@ class CountTest(unittest.TestCase):
                        '<system-out>...\nRan 2 tests in 0.004s\n\nOK</system-out></testcase>', {}),
             {"package": "passed", "left": "skipped", "scripts#0": "passed", "scripts#1": "passed"})
 
+    def test_the_conformance_table_is_found(self):
+        with tempfile.TemporaryDirectory() as name:
+            junit = Path(name) / "ctest.xml"
+            junit.write_text(
+                '<testsuite><testcase name="ir"><system-out>ok</system-out></testcase>'
+                '<testcase name="conformance"><system-out>noise\nconformance: cases\nop  cpu\n'
+                'add  7\n1 ops  7\nmore noise</system-out></testcase></testsuite>')
+            self.assertEqual(verify.conformance_table(junit),
+                             ["conformance: cases", "op  cpu", "add  7", "1 ops  7"])
+            junit.write_text('<testsuite><testcase name="ir"/></testsuite>')
+            self.assertEqual(verify.conformance_table(junit), [])
+
     def test_a_failure_in_any_stage_stays(self):
         total = {}
         verify.merge(total, {"a": "passed", "b": "skipped", "c": "failed"})

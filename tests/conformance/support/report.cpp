@@ -45,6 +45,8 @@ void Report::OnTestProgramEnd(const testing::UnitTest& unit) {
     }
   }
   if (counts.empty()) return;
+  // scripts/verify.py shows what follows this line.
+  fmt::print("conformance: cases that passed, by op and check\n");
   std::string header = fmt::format("{:26}", "op");
   for (const std::string& check : checks) header += fmt::format(" {:>9}", check);
   fmt::print("{}\n", header);
