@@ -124,6 +124,10 @@ void ThreadPool::run_tasks(int worker) noexcept {
 }
 
 void ThreadPool::parallel_for(std::int64_t tasks, Task task) noexcept {
+  if (workers_.empty() && !worker_init_) {
+    for (std::int64_t index = 0; index < tasks; ++index) task(index, 0);
+    return;
+  }
   if (tasks <= 0) return;
   if (role.running == this) {
     for (std::int64_t index = 0; index < tasks; ++index) task(index, role.worker);

@@ -42,7 +42,8 @@ class ThreadPool {
 
   /// Runs task 0 ... tasks-1 and returns when all have finished; everything they wrote is visible
   /// then. Allocates nothing. From inside a task of this pool it runs inline on that worker. Calls
-  /// from several threads take turns.
+  /// from several threads take turns; on a pool of one thread without worker_init, which is no more
+  /// than a loop, they run side by side.
   void parallel_for(std::int64_t tasks, Task task) noexcept;
 
   /// Runs `task(i, worker)` exactly once on every thread. Not from inside a task of this pool: that

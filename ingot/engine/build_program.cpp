@@ -6,10 +6,12 @@
 
 #include "ingot/base/error.h"
 #include "ingot/engine/executable_impl.h"
+#include "ingot/ir/body.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/passes/pass_manager.h"
 #include "ingot/planner/checker.h"
+#include "ingot/planner/launch_memory.h"
 #include "ingot/planner/plan.h"
 #include "ingot/planner/report.h"
 
@@ -17,12 +19,6 @@ namespace ingot {
 namespace {
 
 bool is_source(const Node& node) { return node.op().traits.source; }
-
-/// A Node that only renames its operand's bytes.
-bool is_view(const Node& node) {
-  return node.op().traits.view && node.input(0).layout().is_plain() &&
-         node.outputs()[0].layout.is_plain();
-}
 
 class Builder {
  public:
@@ -45,12 +41,7 @@ class Builder {
   void plan_memory() {
     make_feeds_and_fetches();
     share_variables();
-    compute_lifetimes();
-    if (backend_.reuses_memory(scratch_total())) {
-      share_scratch();
-    } else {
-      live_throughout();
-    }
+    find_lifetimes();
     plan();
   }
 
@@ -210,23 +201,39 @@ class Builder {
     p_.copies = std::move(rest);
   }
 
-  void use(int index, int position) {
-    Slot& root = slot(p_.root_of(index));
-    if (root.first < 0) root.first = position;
-    root.last = std::max(root.last, position);
-  }
-
-  void compute_lifetimes() {
-    for_each_launch([this](Launch& launch, int position) {
-      for (const int i : launch.outputs) use(i, position);
-      for (const int i : launch.inputs) use(i, position);
-    });
-    for (const SlotCopy& copy : p_.snapshots) use(copy.to, snapshot_position_);
-    for (const BoundFetch& fetch : p_.fetches) use(fetch.slot, end_position_);
-    for (const SlotCopy& copy : p_.copies) {
-      use(copy.from, end_position_);
-      if (copy.predicate >= 0) use(copy.predicate, end_position_);
+  /// Lifetimes, and launches that overwrite an operand which nobody reads afterwards.
+  void find_lifetimes() {
+    std::vector<LaunchValue> values;
+    for (const Slot& s : p_.slots) {
+      values.push_back({s.bytes(), s.root, s.storage == Slot::Storage::scratch});
     }
+    std::vector<LaunchUse> uses;
+    std::vector<Kernel*> kernels;
+    for_each_launch([&](Launch& launch, int position) {
+      for (const int i : launch.outputs) use_value(values, i, position);
+      for (const int i : launch.inputs) use_value(values, i, position);
+      uses.push_back({launch.inputs, launch.outputs, position});
+      kernels.push_back(launch.kernel.get());
+    });
+    for (const SlotCopy& copy : p_.snapshots) use_value(values, copy.to, snapshot_position_);
+    for (const BoundFetch& fetch : p_.fetches) use_value(values, fetch.slot, end_position_);
+    for (const SlotCopy& copy : p_.copies) {
+      use_value(values, copy.from, end_position_);
+      if (copy.predicate >= 0) use_value(values, copy.predicate, end_position_);
+    }
+    const auto keep = [&] {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        p_.slots[i].root = values[i].root;
+        p_.slots[i].first = values[i].first;
+        p_.slots[i].last = values[i].last;
+      }
+    };
+    keep();
+    if (!backend_.reuses_memory(scratch_total())) return live_throughout();
+    share_memory(values, uses, [&](std::size_t launch, int input, int output) {
+      return kernels[launch]->in_place(input, output);
+    });
+    keep();
   }
 
   template <typename Fn>
@@ -256,28 +263,6 @@ class Builder {
       s.first = 0;
       s.last = end_position_;
     }
-  }
-
-  /// Lets a launch overwrite an operand that nobody reads afterwards.
-  void share_scratch() {
-    for_each_launch([this](Launch& launch, int position) {
-      for (std::size_t j = 0; j < launch.outputs.size(); ++j) {
-        Slot& out = slot(launch.outputs[j]);
-        if (out.storage != Slot::Storage::scratch || out.root != launch.outputs[j]) continue;
-        for (std::size_t i = 0; i < launch.inputs.size(); ++i) {
-          const int root = p_.root_of(launch.inputs[i]);
-          Slot& in = slot(root);
-          const auto uses = std::count_if(launch.inputs.begin(), launch.inputs.end(),
-                                          [&](int s) { return p_.root_of(s) == root; });
-          const bool free = in.storage == Slot::Storage::scratch && in.last == position &&
-                            in.first < position && uses == 1 && in.bytes() == out.bytes();
-          if (!free || !launch.kernel->in_place(static_cast<int>(i), static_cast<int>(j))) continue;
-          out.root = root;
-          in.last = std::max(in.last, out.last);
-          break;
-        }
-      }
-    });
   }
 
   void plan() {
@@ -320,26 +305,23 @@ class Builder {
   void count() {
     ProgramStats& stats = p_.stats;
     stats.constant_bytes = p_.constant_bytes;
-    for_each_launch([&](Launch& launch, int) {
-      const Node& node = *launch.node;
+    const auto count_kernel = [&stats](const Node& node, const Kernel& kernel) {
       ++stats.kernels;
       stats.reorders += &node.op() == &reorder_op() ? 1 : 0;
       stats.elementwise_kernels += node.op().traits.elementwise ? 1 : 0;
       stats.kernel_names.push_back(
-          fmt::format("{} \"{}\": {}", node.op().name, node.name(), launch.kernel->name()));
-      stats.flops += flops_of(node);
+          fmt::format("{} \"{}\": {}", node.op().name, node.name(), kernel.name()));
+    };
+    for_each_launch([&](Launch& launch, int) {
+      stats.flops += total_flops(*launch.node);
+      const std::vector<InnerKernel> inner = launch.kernel->inner();
+      if (inner.empty()) return count_kernel(*launch.node, *launch.kernel);
+      for (const InnerKernel& each : inner) count_kernel(*each.node, *each.kernel);
     });
     for (const auto& node : p_.graph->nodes()) {
       if (&node->op() != &variable_op()) continue;
       stats.variable_bytes += node->outputs()[0].layout.physical_bytes(node->output_type());
     }
-  }
-
-  static double flops_of(const Node& node) {
-    if (node.body() == nullptr) return node.op().cost != nullptr ? node.op().cost(node).flops : 0.0;
-    double total = 0;
-    for (const auto& inner : node.body()->nodes()) total += flops_of(*inner);
-    return total;
   }
 
   const Backend& backend_;

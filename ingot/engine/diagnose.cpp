@@ -103,7 +103,9 @@ void Executable::Impl::throw_runner_failure(const StepFailure& failure) {
 }
 
 void Executable::Impl::throw_data_error(const StepError& e) const {
-  const Node& node = *program.graph->nodes()[static_cast<std::size_t>(e.node)];
+  const Node& outer = *program.graph->nodes()[static_cast<std::size_t>(e.node)];
+  const Node& node =
+      e.inner < 0 ? outer : *outer.body()->nodes()[static_cast<std::size_t>(e.inner)];
   const auto& constraints = node.op().constraints;
   const auto rule = static_cast<std::size_t>(e.rule);
   const std::string_view text =

@@ -55,13 +55,23 @@ Executable::Impl::~Impl() {
   for (const auto* list : {&program.main, &program.commit}) {
     for (const Launch& launch : *list) total += launch.seconds;
   }
+  const auto line = [&](const Node& node, const Kernel& kernel, double seconds, double whole,
+                        std::string_view indent) {
+    trace(Channel::kernels, fmt::format("{:9.2f} us {:5.1f} %  {}{} \"{}\": {}",
+                                        1e6 * seconds / static_cast<double>(steps),
+                                        whole > 0 ? 100.0 * seconds / whole : 0.0, indent,
+                                        node.op().name, node.name(), kernel.name()));
+  };
   for (const auto* list : {&program.main, &program.commit}) {
     for (const Launch& launch : *list) {
-      trace(Channel::kernels,
-            fmt::format("{:9.2f} us {:5.1f} %  {} \"{}\": {}",
-                        1e6 * launch.seconds / static_cast<double>(steps),
-                        total > 0 ? 100.0 * launch.seconds / total : 0.0, launch.node->op().name,
-                        launch.node->name(), launch.kernel->name()));
+      line(*launch.node, *launch.kernel, launch.seconds, total, "");
+      // Of a Region: the time of all threads together, and its shares.
+      const std::vector<InnerKernel> inner = launch.kernel->inner();
+      double all = 0;
+      for (const InnerKernel& each : inner) all += each.seconds;
+      for (const InnerKernel& each : inner) {
+        line(*each.node, *each.kernel, each.seconds, all, "  ");
+      }
     }
   }
 }

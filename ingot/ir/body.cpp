@@ -27,6 +27,13 @@ AttrList attr_list(const Node& node) {
   return attrs;
 }
 
+double total_flops(const Node& node) {
+  if (node.body() == nullptr) return node.op().cost != nullptr ? node.op().cost(node).flops : 0.0;
+  double total = 0;
+  for (const auto& inner : node.body()->nodes()) total += total_flops(*inner);
+  return total;
+}
+
 std::unique_ptr<Graph> build_body(const Node& composite) {
   const OpDef& op = composite.op();
   if (op.body == nullptr) {

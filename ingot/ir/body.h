@@ -25,4 +25,7 @@ std::vector<Value> inline_graph(Graph& into, const Graph& body, std::span<const 
 /// The attributes of a Node as a list to build another from.
 AttrList attr_list(const Node& node);
 
+/// Floating-point operations of a Node; a Region's are its body's.
+double total_flops(const Node& node);
+
 }  // namespace ingot

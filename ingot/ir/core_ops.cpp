@@ -39,6 +39,10 @@ std::vector<TensorType> infer_region(const InferContext& ctx) {
   return {};
 }
 
+std::vector<BatchResult> reorder_batch(const Node&, std::span<const int> axes) {
+  return {{axes[0] < 0 ? BatchKind::none : BatchKind::kept, axes[0]}};
+}
+
 }  // namespace
 
 const OpDef& placeholder_op() {
@@ -124,6 +128,24 @@ const OpDef& fused_op() {
   return def;
 }
 
+const OpDef& batch_slices_op() {
+  static const OpDef def{
+      .name = "batch_slices",
+      .summary = "a region run slice by slice of the batch; made by the compiler",
+      .inputs = {{"operands", "the body's arguments", true}},
+      .outputs = {{"results", "the body's results", true}},
+      .attrs = {{"items", AttrKind::integer, "items of the batch in a slice; divides it"},
+                {"groups", AttrKind::integer,
+                 "groups of consecutive slices: a task each, and one term of each sum"},
+                {"operand_axes", AttrKind::integers, "each operand's batch axis, -1: read whole"},
+                {"result_axes", AttrKind::integers,
+                 "each result's batch axis, -1: summed over the slices"}},
+      .constraints = {{"C1", "a region is made by the compiler only"}},
+      .infer = infer_region,
+      .gradient = {nullptr, "it is made after gradients"}};
+  return def;
+}
+
 const OpDef& reorder_op() {
   static const OpDef def{.name = "reorder",
                          .summary = "the same value in another layout; made by the compiler",
@@ -138,13 +160,15 @@ const OpDef& reorder_op() {
                                    ctx.inputs[0].numel() *
                                    static_cast<std::int64_t>(dtype_size(ctx.inputs[0].type.dtype));
                                std::copy_n(ctx.inputs[0].data, n, ctx.outputs[0].data);
-                             }};
+                             },
+                         .batch = reorder_batch};
   return def;
 }
 
 std::span<const OpDef* const> core_ops() {
-  static const std::array kOps{&placeholder_op(), &variable_op(), &constant_op(), &argument_op(),
-                               &assign_op(),      &fused_op(),    &reorder_op()};
+  static const std::array kOps{&placeholder_op(),  &variable_op(), &constant_op(),
+                               &argument_op(),     &assign_op(),   &fused_op(),
+                               &batch_slices_op(), &reorder_op()};
   return kOps;
 }
 

@@ -12,6 +12,9 @@ const OpDef& argument_op();
 const OpDef& assign_op();
 /// A Region made by the compiler: its body is run as one kernel.
 const OpDef& fused_op();
+/// A Region run slice by slice of a batch (passes/batch_slices.cpp). The body, its arguments and
+/// results have the whole batch: evaluated at once it gives the same but for the order of sums.
+const OpDef& batch_slices_op();
 /// The same logical value in another layout (attribute `layout`, a tag).
 const OpDef& reorder_op();
 

@@ -63,4 +63,9 @@ Tolerance default_tolerance(DType dtype, std::int64_t reduction_length) {
   return {bound, bound};
 }
 
+bool is_view(const Node& node) {
+  return node.op().traits.view && node.input(0).layout().is_plain() &&
+         node.outputs()[0].layout.is_plain();
+}
+
 }  // namespace ingot

@@ -104,6 +104,9 @@ struct BatchResult {
   int axis = -1;
 };
 using BatchFn = std::vector<BatchResult> (*)(const Node&, std::span<const int> input_axes);
+/// The attributes of the same Node for a batch of `items` (at least 1) on the given axes. Asked
+/// only where the batch rule says kept or reduced of every output.
+using RebatchFn = AttrList (*)(const Node&, std::span<const int> input_axes, std::int64_t items);
 
 struct Cost {
   double flops = 0;
@@ -177,6 +180,7 @@ struct OpDef {
   Gradient gradient = {};
   ReferenceFn reference = nullptr;
   BatchFn batch = nullptr;
+  RebatchFn rebatch = nullptr;  ///< null: no attribute depends on the size of the batch
   CostFn cost = nullptr;
   Traits traits = {};
   /// Elementwise ops: the program, and the gradient's program for each input, in terms of the
@@ -195,5 +199,8 @@ struct OpDef {
   [[nodiscard]] int attr_index(std::string_view attr_name) const noexcept;
   [[nodiscard]] const Constraint& constraint(std::string_view id) const;
 };
+
+/// Whether the Node only renames its operand's bytes: a view of plain memory.
+bool is_view(const Node& node);
 
 }  // namespace ingot

@@ -49,6 +49,8 @@ class Target {
   /// Whether `consumer` may join `region_nodes` (in order) in one fused Region.
   [[nodiscard]] virtual Support can_fuse(std::span<const Node* const> region_nodes,
                                          const Node& consumer) const = 0;
+  /// Whether Regions of batch slices pay here: cores with caches of their own do the work.
+  [[nodiscard]] virtual bool slices_batches() const noexcept { return false; }
   [[nodiscard]] virtual std::size_t alignment() const noexcept { return 64; }
   [[nodiscard]] virtual CacheSizes caches() const noexcept { return {}; }
 };

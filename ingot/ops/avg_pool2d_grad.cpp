@@ -99,6 +99,7 @@ const OpDef& avg_pool2d_grad_op() {
       .gradient = {gradient},
       .reference = reference,
       .batch = image_batch,
+      .rebatch = image_rebatch,
       .cost = pool2d_cost,
       .reduction_length = pool2d_taps,
       .cases = cases,

@@ -23,6 +23,10 @@ void reference(const ReferenceContext& ctx) {
   });
 }
 
+AttrList rebatch(const Node& node, std::span<const int> axes, std::int64_t items) {
+  return with_batch_dim(node, "shape", elementwise_batch(node, axes)[0].axis, items);
+}
+
 std::vector<OpCase> cases() {
   return {{"bias", {{{DType::f32, {1, 8, 1, 1}}}}, {{"shape", {2, 8, 3, 3}}}},
           {"scalar", {{{DType::f32, {}}}}, {{"shape", {4, 5}}}},
@@ -62,6 +66,7 @@ const OpDef& broadcast_to_op() {
       }},
       .reference = reference,
       .batch = elementwise_batch,
+      .rebatch = rebatch,
       .cost = [](const Node& node) { return streaming_cost(node, 0); },
       .cases = cases,
       .bad_cases = bad_cases};

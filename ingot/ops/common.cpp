@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ingot/ir/body.h"
+
 namespace ingot {
 
 std::optional<Shape> broadcast_shapes(std::span<const TensorType> types) {
@@ -79,6 +81,14 @@ std::vector<BatchResult> elementwise_batch(const Node& node, std::span<const int
     }
   }
   return std::vector<BatchResult>(node.outputs().size(), result);
+}
+
+AttrList with_batch_dim(const Node& node, std::string_view shape_attr, int axis,
+                        std::int64_t items) {
+  AttrList attrs = attr_list(node);
+  const auto at = static_cast<std::size_t>(node.op().attr_index(shape_attr));
+  std::get<std::vector<std::int64_t>>(attrs[at].value)[static_cast<std::size_t>(axis)] = items;
+  return attrs;
 }
 
 Cost streaming_cost(const Node& node, double flops_per_element) {

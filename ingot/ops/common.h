@@ -48,6 +48,10 @@ void latch_error(const ReferenceContext& ctx, std::string_view constraint_id, st
 /// Batch rule of elementwise ops: kept where some operand has the batch on the aligned axis.
 std::vector<BatchResult> elementwise_batch(const Node& node, std::span<const int> input_axes);
 
+/// The Node's attributes with entry `axis` of `shape_attr` replaced by `items`.
+AttrList with_batch_dim(const Node& node, std::string_view shape_attr, int axis,
+                        std::int64_t items);
+
 /// Reads every input once and writes every output once, with `flops_per_element` of output 0.
 Cost streaming_cost(const Node& node, double flops_per_element);
 

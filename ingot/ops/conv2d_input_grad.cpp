@@ -138,6 +138,7 @@ const OpDef& conv2d_input_grad_op() {
       .gradient = {gradient},
       .reference = reference,
       .batch = image_batch,
+      .rebatch = image_rebatch,
       .cost = conv2d_cost,
       .reduction_length =
           [](const Node& node) {

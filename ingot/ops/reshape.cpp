@@ -39,6 +39,10 @@ std::vector<BatchResult> batch(const Node& node, std::span<const int> axes) {
   return {{BatchKind::mixed, -1}};
 }
 
+AttrList rebatch(const Node& node, std::span<const int>, std::int64_t items) {
+  return with_batch_dim(node, "shape", 0, items);
+}
+
 std::vector<OpCase> cases() {
   return {{"flatten", {{{DType::f32, {4, 3, 2, 2}}}}, {{"shape", {4, -1}}}},
           {"bias", {{{DType::f32, {8}}}}, {{"shape", {1, 8, 1, 1}}}},
@@ -86,6 +90,7 @@ const OpDef& reshape_op() {
             std::copy_n(ctx.inputs[0].data, ctx.inputs[0].type.bytes(), ctx.outputs[0].data);
           },
       .batch = batch,
+      .rebatch = rebatch,
       .cost = [](const Node&) { return Cost{}; },
       .traits = {.may_alias = true, .view = true},
       .cases = cases,

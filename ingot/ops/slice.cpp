@@ -75,6 +75,10 @@ std::vector<BatchResult> batch(const Node& node, std::span<const int> axes) {
   return {{whole ? BatchKind::kept : BatchKind::mixed, whole ? axes[0] : -1}};
 }
 
+AttrList rebatch(const Node& node, std::span<const int> axes, std::int64_t items) {
+  return with_batch_dim(node, "stops", axes[0], items);
+}
+
 std::vector<OpCase> cases() {
   const auto make = [](std::string name, TensorType x, std::vector<std::int64_t> starts,
                        std::vector<std::int64_t> stops, std::vector<std::int64_t> steps) {
@@ -132,6 +136,7 @@ const OpDef& slice_op() {
       .gradient = {gradient},
       .reference = reference,
       .batch = batch,
+      .rebatch = rebatch,
       .cost =
           [](const Node& node) {
             return Cost{0, 2.0 * static_cast<double>(node.output_type().bytes())};

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ingot/ops/common.h"
+
 namespace ingot {
 namespace {
 
@@ -120,6 +122,10 @@ std::vector<BatchResult> image_batch(const Node&, std::span<const int> input_axe
     return {{BatchKind::kept, 0}};
   }
   return {{BatchKind::mixed, -1}};
+}
+
+AttrList image_rebatch(const Node& node, std::span<const int>, std::int64_t items) {
+  return with_batch_dim(node, "input_shape", 0, items);
 }
 
 std::string list_text(const std::vector<std::int64_t>& values) {

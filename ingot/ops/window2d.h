@@ -45,6 +45,8 @@ Window2d window_of(const Node& node, std::array<std::int64_t, 2> kernel);
 
 /// Batch rule of ops that treat the images of operand 0 apart and share their other operands.
 std::vector<BatchResult> image_batch(const Node& node, std::span<const int> input_axes);
+/// Their attributes for another number of images, when `input_shape` is one of them.
+AttrList image_rebatch(const Node& node, std::span<const int> input_axes, std::int64_t items);
 
 /// "[1,2]" of a list attribute.
 std::string list_text(const std::vector<std::int64_t>& values);

@@ -1,58 +1,14 @@
 #include "ingot/passes/fuse_region.h"
 
-#include <fmt/core.h>
-
-#include <memory>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "ingot/ir/core_ops.h"
+#include "ingot/passes/body_builder.h"
 #include "ingot/passes/node_kinds.h"
 
 namespace ingot {
 namespace {
-
-/// The body under construction.
-class BodyBuilder {
- public:
-  BodyBuilder() : body_(std::make_unique<Graph>()) {}
-
-  void add(const Node& node) {
-    std::vector<Value> inputs;
-    for (const Value& input : node.inputs()) inputs.push_back(map(input));
-    Node* copy = body_->clone(node, std::move(inputs));
-    for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
-      values_[{const_cast<Node*>(&node), i}] = copy->output(i);
-    }
-  }
-
-  void fetch(const Value& value) {
-    const std::string& name = value.node()->name();
-    body_->fetch(value.index() == 0 ? name : fmt::format("{}:{}", name, value.index()),
-                 values_.at(value));
-  }
-
-  [[nodiscard]] const std::vector<Value>& operands() const noexcept { return operands_; }
-  std::unique_ptr<Graph> take() { return std::move(body_); }
-
- private:
-  Value map(const Value& value) {
-    const auto known = values_.find(value);
-    if (known != values_.end()) return known->second;
-    const Node& node = *value.node();
-    if (&node.op() == &constant_op() && value.type().numel() == 1) {
-      return values_[value] = body_->clone(node, {})->output();
-    }
-    const Value argument = body_->argument(static_cast<int>(operands_.size()), value.type());
-    operands_.push_back(value);
-    return values_[value] = argument;
-  }
-
-  std::unique_ptr<Graph> body_;
-  std::vector<Value> operands_;
-  std::unordered_map<Value, Value, ValueHash> values_;
-};
 
 /// The member that the Region is named after: what is no elementwise op, else the last.
 const Node& primary_of(const FusionUnits& units, int u) {

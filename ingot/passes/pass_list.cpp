@@ -30,6 +30,8 @@ std::span<const Pass> pass_list() {
       // How it runs.
       Pass{"fuse", "joins Nodes into Regions that run as one kernel", fuse},
       Pass{"layouts", "chooses every Value's layout, inserts reorders", assign_layouts, true},
+      Pass{"batch_slices", "joins Nodes into Regions that run slice by slice of the batch",
+           batch_slices},
 
       // The engine's part, on the final Graph.
       Pass{"choose_kernels", "asks the backend for a Kernel for every Node", nullptr, true},

@@ -35,4 +35,7 @@ std::unique_ptr<Graph> fuse(const Graph& graph, PassContext& context);
 /// Sets the Layout of every Value and inserts `reorder` Nodes; see layouts.cpp.
 std::unique_ptr<Graph> assign_layouts(const Graph& graph, PassContext& context);
 
+/// Builds `batch_slices` Regions for a target that asks for them; see batch_slices.cpp.
+std::unique_ptr<Graph> batch_slices(const Graph& graph, PassContext& context);
+
 }  // namespace ingot

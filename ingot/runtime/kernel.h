@@ -33,6 +33,15 @@ struct KernelProblem {
   std::vector<int> outputs;
 };
 
+class Kernel;
+
+/// A Kernel that another one runs for a Node of its Region's body.
+struct InnerKernel {
+  const Node* node = nullptr;
+  const Kernel* kernel = nullptr;
+  double seconds = 0;  ///< total over all threads, with INGOT_TRACE=kernels
+};
+
 class Kernel {
  public:
   virtual ~Kernel() = default;
@@ -47,6 +56,8 @@ class Kernel {
     (void)output;
     return false;
   }
+  /// The Kernels of a Region that runs its body Node by Node, in order; else none.
+  [[nodiscard]] virtual std::vector<InnerKernel> inner() const { return {}; }
 };
 
 }  // namespace ingot

@@ -65,7 +65,7 @@ class DirectCorrelate final : public SlicedKernel {
     out_ = result.type.shape[1] / problem_.groups;
     block_ = code_.correlate_block(out_);
     blocks_ = (out_ + block_ - 1) / block_;
-    choose_tasks();
+    choose_tasks(backend.is_serial());
     prepare_passes();
   }
 
@@ -125,7 +125,7 @@ class DirectCorrelate final : public SlicedKernel {
     }
   }
 
-  void choose_tasks() {
+  void choose_tasks(bool is_serial) {
     const auto bytes = [&](std::int64_t rows) {
       return in_ * plan_.phases() * plan_.plane_size(rows) * static_cast<std::int64_t>(sizeof(T));
     };
@@ -141,7 +141,8 @@ class DirectCorrelate final : public SlicedKernel {
     group_tasks_ = (problem_.groups + groups_each_ - 1) / groups_each_;
     // A small batch is split over output channels, too, each part copying the planes again.
     const std::int64_t tasks = std::max<std::int64_t>(problem_.n * bands_ * group_tasks_, 1);
-    parts_ = std::clamp<std::int64_t>(8 / tasks, 1, std::max<std::int64_t>(blocks_ / 2, 1));
+    const std::int64_t wanted = is_serial ? 1 : 8;
+    parts_ = std::clamp<std::int64_t>(wanted / tasks, 1, std::max<std::int64_t>(blocks_ / 2, 1));
     by_image_ = problem_.n >= 8;
   }
 

@@ -19,14 +19,14 @@ class DirectWeightGrad final : public Kernel {
         code_(direct_conv<T>()),
         plan_(forward_plan(problem_)),
         weight_offsets_(*conv_values(problem.node).w),
-        images_(group_batch(problem_)) {
+        images_(backend.is_serial() ? slice_batch(problem_.n, 1) : group_batch(problem_)) {
     const ConvValues values = conv_values(problem.node);
     x_ = ImageOffsets(values.x->type.shape, values.x->layout);
     y_ = ImageOffsets(values.y->type.shape, values.y->layout);
     in_ = problem_.ic / problem_.groups;
     out_ = problem_.oc / problem_.groups;
     columns_ = in_ * problem_.kh * problem_.kw;
-    choose_tasks();
+    choose_tasks(backend.is_serial());
     prepare_planes();
   }
 
@@ -80,7 +80,7 @@ class DirectWeightGrad final : public Kernel {
     return (elements * static_cast<std::int64_t>(sizeof(T)) + 63) / 64 * 64;
   }
 
-  void choose_tasks() {
+  void choose_tasks(bool is_serial) {
     band_rows_ = std::max<std::int64_t>(problem_.oh, 1);
     while (band_rows_ > 1 && plan_.plane_size(band_rows_) > 2 * kPlaneElements) {
       band_rows_ = (band_rows_ + 1) / 2;
@@ -93,7 +93,8 @@ class DirectWeightGrad final : public Kernel {
     const std::int64_t rows_block = std::min<std::int64_t>(out_, 4);
     const std::int64_t blocks = (out_ + rows_block - 1) / rows_block;
     const std::int64_t tasks = images_.count * problem_.groups;
-    parts_ = std::clamp<std::int64_t>(8 / tasks, 1, std::max<std::int64_t>(blocks / 2, 1));
+    const std::int64_t wanted = is_serial ? 1 : 8;
+    parts_ = std::clamp<std::int64_t>(wanted / tasks, 1, std::max<std::int64_t>(blocks / 2, 1));
     part_rows_ = (blocks + parts_ - 1) / parts_ * rows_block;
     parts_ = (out_ + part_rows_ - 1) / part_rows_;
   }

@@ -15,14 +15,26 @@
 namespace ingot {
 
 CpuBackend::CpuBackend(const BackendOptions& options)
-    : pool_(std::make_unique<ThreadPool>(
-          options.threads > 0 ? options.threads : default_thread_count(), limit_library_threads)),
+    : CpuBackend(std::make_unique<ThreadPool>(
+                     options.threads > 0 ? options.threads : default_thread_count(),
+                     limit_library_threads),
+                 false) {}
+
+CpuBackend::CpuBackend(std::unique_ptr<ThreadPool> pool, bool is_serial)
+    : pool_(std::move(pool)),
       device_(make_host_device()),
       caches_(read_cache_sizes()),
-      vector_block_(std::clamp(simd_f32_lanes(), 8, 16)) {
+      vector_block_(std::clamp(simd_f32_lanes(), 8, 16)),
+      is_serial_(is_serial) {
 #define INGOT_CPU_KERNELS(family) register_##family##_kernels(kernels_);
 #include "ingot/backends/cpu/cpu_kernels.inc"
 #undef INGOT_CPU_KERNELS
+}
+
+const CpuBackend& CpuBackend::serial() const {
+  std::call_once(serial_made_,
+                 [this] { serial_.reset(new CpuBackend(std::make_unique<ThreadPool>(1), true)); });
+  return *serial_;
 }
 
 bool CpuBackend::claims(const Node& composite) const { return supports(composite).ok; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@ class CpuBackend final : public Backend {
   [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
                                  const Node& consumer) const override;
   [[nodiscard]] CacheSizes caches() const noexcept override { return caches_; }
+  [[nodiscard]] bool slices_batches() const noexcept override { return true; }
 
   [[nodiscard]] std::shared_ptr<Device> device() const override { return device_; }
   [[nodiscard]] const KernelTable& kernels() const override { return kernels_; }
@@ -30,15 +32,26 @@ class CpuBackend final : public Backend {
 
   /// Shared by all kernels of this backend; kernels keep a reference to it.
   [[nodiscard]] ThreadPool& pool() const noexcept { return *pool_; }
+  /// The same backend with a pool of one thread: its kernels may run in any thread of `pool()`,
+  /// each in one at a time.
+  [[nodiscard]] const CpuBackend& serial() const;
+  /// Whether this is another backend's serial(): its kernels work on one slice of a batch, and have
+  /// no use for parts of the work.
+  [[nodiscard]] bool is_serial() const noexcept { return is_serial_; }
   /// Channels per block of the blocked layouts: the f32 lanes of a vector, 8 or 16.
   [[nodiscard]] int vector_block() const noexcept { return vector_block_; }
 
  private:
+  CpuBackend(std::unique_ptr<ThreadPool> pool, bool is_serial);
+
   std::unique_ptr<ThreadPool> pool_;
+  mutable std::once_flag serial_made_;
+  mutable std::unique_ptr<const CpuBackend> serial_;
   std::shared_ptr<Device> device_;
   KernelTable kernels_;
   CacheSizes caches_;
   int vector_block_;
+  bool is_serial_;
 };
 
 /// Errors: a malformed INGOT_THREADS (user).

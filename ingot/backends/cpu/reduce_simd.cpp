@@ -22,11 +22,13 @@ using V = hn::Vec<D>;
 struct Sum {
   static constexpr float kStart = 0.0f;
   HWY_INLINE V operator()(V total, V x) const { return hn::Add(total, x); }
+  static HWY_INLINE V join(V a, V b) { return hn::Add(a, b); }
   static HWY_INLINE float combine(float total, float x) { return total + x; }
 };
 struct Max {
   static constexpr float kStart = -std::numeric_limits<float>::infinity();
-  HWY_INLINE V operator()(V best, V x) const {
+  HWY_INLINE V operator()(V best, V x) const { return join(best, x); }
+  static HWY_INLINE V join(V best, V x) {
     return hn::IfThenElse(hn::Or(hn::IsNaN(best), hn::Gt(best, x)), best, x);
   }
   static HWY_INLINE float combine(float best, float x) {
@@ -40,10 +42,12 @@ struct SquareSum {
     const V d = hn::Sub(x, shift);
     return hn::MulAdd(d, d, total);
   }
+  static HWY_INLINE V join(V a, V b) { return hn::Add(a, b); }
   static HWY_INLINE float combine(float total, float x) { return total + x; }
 };
 
-/// Four accumulators hide the latency of the operation; lanes are combined in order.
+/// Four accumulators hide the latency of the operation; they, then halves of the lanes are joined
+/// pairwise.
 template <class Op>
 HWY_INLINE float fold(const Op& op, const float* x, std::int64_t n) {
   const D d;
@@ -62,13 +66,12 @@ HWY_INLINE float fold(const Op& op, const float* x, std::int64_t n) {
   for (; i + lanes <= n; i += lanes) a0 = op(a0, hn::LoadU(d, x + i));
   constexpr std::size_t kMaxLanes = 16;
   alignas(64) float rest[kMaxLanes] = {};
-  alignas(64) float out[4 * kMaxLanes];
-  hn::StoreU(a0, d, out);
-  hn::StoreU(a1, d, out + lanes);
-  hn::StoreU(a2, d, out + 2 * lanes);
-  hn::StoreU(a3, d, out + 3 * lanes);
-  float result = Op::kStart;
-  for (std::int64_t k = 0; k < 4 * lanes; ++k) result = Op::combine(result, out[k]);
+  alignas(64) float out[kMaxLanes];
+  hn::StoreU(Op::join(Op::join(a0, a1), Op::join(a2, a3)), d, out);
+  for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::int64_t k = 0; k < half; ++k) out[k] = Op::combine(out[k], out[k + half]);
+  }
+  float result = out[0];
   if (i < n) {
     // The tail goes through the same operation, lane by lane.
     std::copy(x + i, x + n, rest);

@@ -20,11 +20,19 @@ class FakeTarget final : public Target {
   std::size_t max_region = 32;
   /// Ops that refuse to be fused, with themselves as the reason.
   std::set<std::string, std::less<>> refused;
+  /// Whether it wants batch slices, for these caches; ops that have no kernel for them.
+  bool slices = false;
+  CacheSizes cache_sizes;
+  std::set<std::string, std::less<>> unsliced;
   /// Agnostic ops that take plain memory only.
   std::set<std::string, std::less<>> plain_only;
 
   [[nodiscard]] std::string_view name() const noexcept override { return "fake"; }
-  [[nodiscard]] Support supports(const Node&) const override { return Support::yes(); }
+  [[nodiscard]] Support supports(const Node& node) const override {
+    return unsliced.contains(node.op().name) ? Support::no("no kernel for slices") : Support::yes();
+  }
+  [[nodiscard]] bool slices_batches() const noexcept override { return slices; }
+  [[nodiscard]] CacheSizes caches() const noexcept override { return cache_sizes; }
   [[nodiscard]] bool claims(const Node& composite) const override {
     return claimed.contains(composite.op().name);
   }
