@@ -31,9 +31,10 @@ MatmulProblem MatmulProblem::of(const Node& node) {
 MatmulTasks::MatmulTasks(const MatmulProblem& problem, std::int64_t row_step,
                          std::int64_t column_step)
     : rows(std::max<std::int64_t>(problem.m, 1)), columns(std::max<std::int64_t>(problem.n, 1)) {
-  // A task of 400,000 flops outweighs what it costs to hand it to a thread.
+  // A task of 200,000 flops outweighs what it costs to hand it to a thread that is awake, and keeps
+  // it awake for the next ones.
   const double products = std::max(static_cast<double>(problem.batch), 1.0);
-  const double most = std::min(problem.flops() / 4e5, 32.0) / products;
+  const double most = std::min(problem.flops() / 2e5, 32.0) / products;
   auto tasks = std::max<std::int64_t>(static_cast<std::int64_t>(most), 1);
   const auto cut = [](std::int64_t size, std::int64_t step, std::int64_t parts) {
     return divide_up(divide_up(size, step), parts) * step;

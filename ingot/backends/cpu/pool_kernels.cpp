@@ -10,6 +10,7 @@
 #include "ingot/backends/cpu/cpu_layouts.h"
 #include "ingot/backends/cpu/operand_walk.h"
 #include "ingot/backends/cpu/parallel.h"
+#include "ingot/backends/cpu/pool_simd.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/ops/pool2d.h"
@@ -72,6 +73,26 @@ struct Geometry {
   }
 };
 
+/// Max pooling of blocks of f32 channels.
+void max_forward_blocked(const Geometry& s, std::int64_t lanes, const float* x, float* y) {
+  const cpu::MaxWindowFn max_window = cpu::max_window_fn();
+  for (std::int64_t oh = 0; oh < s.out_height; ++oh) {
+    const auto [top, bottom] = s.taps(0, oh, s.height);
+    for (std::int64_t ow = 0; ow < s.out_width; ++ow, y += lanes) {
+      const auto [left, right] = s.taps(1, ow, s.width);
+      const std::int64_t first =
+          s.window.source(0, oh, top) * s.width + s.window.source(1, ow, left);
+      max_window({.first = x + first * lanes,
+                  .rows = bottom - top,
+                  .columns = right - left,
+                  .row = s.window.dilation[0] * s.width * lanes,
+                  .column = s.window.dilation[1] * lanes,
+                  .lanes = lanes},
+                 y);
+    }
+  }
+}
+
 /// T in memory, A in registers.
 template <class T, class A, std::int64_t kLanes>
 struct Pools {
@@ -81,6 +102,9 @@ struct Pools {
   }
 
   static void max_forward(const Geometry& s, const T* x, T* y) {
+    if constexpr (std::is_same_v<T, float> && kLanes > 1) {
+      return max_forward_blocked(s, kLanes, x, y);
+    }
     for (std::int64_t oh = 0; oh < s.out_height; ++oh) {
       for (std::int64_t ow = 0; ow < s.out_width; ++ow, y += kLanes) {
         std::array<A, kLanes> best;

@@ -1,6 +1,7 @@
 // Softmax, log-softmax, cross-entropy and its gradient: claimed composites over rows of classes.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/backends/cpu/parallel.h"
@@ -13,7 +14,24 @@
 namespace ingot {
 namespace {
 
-/// The rows of logits, one at a time, as f32.
+/// Up to this many numbers, a loop costs less than a call into SIMD code.
+constexpr std::int64_t kShortRow = 24;
+
+float row_max(const float* row, std::int64_t n) {
+  if (n > kShortRow) return max_f32(row, n);
+  float top = -std::numeric_limits<float>::infinity();
+  // A NaN that is lost here comes back in the row's sum.
+  for (std::int64_t i = 0; i < n; ++i) top = row[i] <= top ? top : row[i];
+  return top;
+}
+double row_sum(const float* row, std::int64_t n) {
+  if (n > kShortRow) return sum_f32(row, n);
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(row[i]);
+  return sum;
+}
+
+/// The rows of logits as f32, several short ones at a time.
 class RowKernel : public Kernel {
  public:
   RowKernel(const KernelProblem& problem, const CpuBackend& backend)
@@ -22,14 +40,15 @@ class RowKernel : public Kernel {
     const TensorType& result = problem.node.output_type(0);
     classes_ = logits.shape[logits.shape.rank() - 1];
     rows_ = classes_ == 0 ? 0 : logits.numel() / classes_;
-    width_ = (classes_ + kTileQuantum - 1) / kTileQuantum * kTileQuantum;
+    chunk_ = std::clamp<std::int64_t>(kChunk / std::max<std::int64_t>(classes_, 1), 1,
+                                      std::max<std::int64_t>(rows_, 1));
+    width_ = rounded(chunk_ * classes_);
     load_ = tile_load_fn(logits.dtype, Lane::f32);
     store_ = tile_store_fn(result.dtype);
     in_bytes_ = classes_ * static_cast<std::int64_t>(dtype_size(logits.dtype));
     out_bytes_ = result.numel() / std::max<std::int64_t>(rows_, 1) *
                  static_cast<std::int64_t>(dtype_size(result.dtype));
     exp_ = tile_fn(ScalarOp::exp, Lane::f32);
-    sub_ = tile_fn(ScalarOp::sub, Lane::f32);
   }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "simd-rows"; }
@@ -40,34 +59,25 @@ class RowKernel : public Kernel {
     const double cost = static_cast<double>(rows_) * (20.0 + 2.0 * static_cast<double>(classes_));
     parallel_ranges(pool_, rows_, 1, cost, [&](std::int64_t first, std::int64_t last, int worker) {
       auto* buffer = reinterpret_cast<float*>(context.scratch) + worker * kBuffers * width_;
-      for (std::int64_t row = first; row < last; ++row) run_row(context, row, buffer);
+      for (std::int64_t row = first; row < last; row += chunk_) {
+        run_rows(context, row, std::min(row + chunk_, last), buffer);
+      }
     });
   }
 
  protected:
   static constexpr std::int64_t kBuffers = 3;
 
-  virtual void run_row(const KernelContext& context, std::int64_t row,
-                       float* buffer) const noexcept = 0;
-
   struct Parts {
     float* shifted;  ///< x - max x
     float* exps;     ///< e^shifted
     double total;    ///< their sum
+    float* spare;    ///< room for a row
   };
-  Parts softmax_parts(const KernelContext& context, std::int64_t row,
-                      float* buffer) const noexcept {
-    float* shifted = buffer;
-    float* exps = buffer + width_;
-    load_row(context, 0, row, shifted);
-    const float top = max_f32(shifted, classes_);
-    // What stands behind the row must not overflow anything.
-    std::fill(shifted + classes_, shifted + width_, top);
-    const std::array<TileArg, 3> args{TileArg{shifted, false}, TileArg{&top, true}, TileArg{}};
-    sub_(shifted, args.data(), width_);
-    exp_(exps, args.data(), width_);
-    return {shifted, exps, sum_f32(exps, classes_)};
-  }
+  /// Makes the row's result; may overwrite the parts.
+  virtual void finish_row(const KernelContext& context, std::int64_t row,
+                          const Parts& parts) const noexcept = 0;
+
   void load_row(const KernelContext& context, std::size_t operand, std::int64_t row,
                 float* out) const noexcept {
     const std::byte* in = context.slots[inputs_[operand]] + row * in_bytes_;
@@ -93,13 +103,41 @@ class RowKernel : public Kernel {
   int output_;
   std::int64_t rows_ = 0;
   std::int64_t classes_ = 0;
-  std::int64_t width_ = 0;  // classes, rounded up to whole vectors
 
  private:
+  static constexpr std::int64_t kChunk = 512;  // elements
+
+  static std::int64_t rounded(std::int64_t elements) {
+    return (elements + kTileQuantum - 1) / kTileQuantum * kTileQuantum;
+  }
+
+  void run_rows(const KernelContext& context, std::int64_t first, std::int64_t last,
+                float* buffer) const noexcept {
+    float* shifted = buffer;
+    float* exps = buffer + width_;
+    const std::int64_t size = (last - first) * classes_;
+    for (std::int64_t row = first; row < last; ++row) {
+      float* at = shifted + (row - first) * classes_;
+      load_row(context, 0, row, at);
+      const float top = row_max(at, classes_);
+      for (std::int64_t c = 0; c < classes_; ++c) at[c] -= top;
+    }
+    // What stands behind the rows must not overflow anything.
+    std::fill(shifted + size, shifted + rounded(size), 0.0F);
+    const std::array<TileArg, 3> args{TileArg{shifted, false}, TileArg{}, TileArg{}};
+    exp_(exps, args.data(), rounded(size));
+    for (std::int64_t row = first; row < last; ++row) {
+      const std::int64_t at = (row - first) * classes_;
+      finish_row(context, row,
+                 {shifted + at, exps + at, row_sum(exps + at, classes_), buffer + 2 * width_});
+    }
+  }
+
+  std::int64_t chunk_ = 1;  ///< rows at a time
+  std::int64_t width_ = 0;  ///< their elements, rounded up to whole vectors
   ConvertFn load_;
   ConvertFn store_;
   TileFn exp_;
-  TileFn sub_;
   std::int64_t in_bytes_;
   std::int64_t out_bytes_;
 };
@@ -110,9 +148,8 @@ class SoftmaxKernel final : public RowKernel {
       : RowKernel(problem, backend), log_(&problem.node.op() == &log_softmax_op()) {}
 
  private:
-  void run_row(const KernelContext& context, std::int64_t row,
-               float* buffer) const noexcept override {
-    const Parts parts = softmax_parts(context, row, buffer);
+  void finish_row(const KernelContext& context, std::int64_t row,
+                  const Parts& parts) const noexcept override {
     const auto total = static_cast<float>(parts.total);
     const auto log_total = static_cast<float>(std::log(parts.total));
     for (std::int64_t c = 0; c < classes_; ++c) {
@@ -137,17 +174,16 @@ class CrossEntropyKernel final : public RowKernel {
   }
 
  private:
-  void run_row(const KernelContext& context, std::int64_t row,
-               float* buffer) const noexcept override {
+  void finish_row(const KernelContext& context, std::int64_t row,
+                  const Parts& parts) const noexcept override {
     const std::int32_t given = context.at<const std::int32_t>(inputs_[1])[row];
     if (given < 0 || given >= classes_) context.errors->latch(node_, rule_, given, row);
     const std::int64_t label = std::clamp<std::int64_t>(given, 0, classes_ - 1);
-    const Parts parts = softmax_parts(context, row, buffer);
     if (!gradient_) {
       double target = parts.shifted[label];
       if (smoothing_ > 0) {
         target = target * (1 - smoothing_) +
-                 sum_f32(parts.shifted, classes_) * smoothing_ / static_cast<double>(classes_);
+                 row_sum(parts.shifted, classes_) * smoothing_ / static_cast<double>(classes_);
       }
       const auto loss = static_cast<float>(std::log(parts.total) - target);
       return store_row(context, row, &loss, 1);
@@ -178,10 +214,9 @@ class CrossEntropyProbsKernel final : public RowKernel {
         gradient_(&problem.node.op() == &cross_entropy_probs_grad_op()) {}
 
  private:
-  void run_row(const KernelContext& context, std::int64_t row,
-               float* buffer) const noexcept override {
-    const Parts parts = softmax_parts(context, row, buffer);
-    float* probs = buffer + 2 * width_;
+  void finish_row(const KernelContext& context, std::int64_t row,
+                  const Parts& parts) const noexcept override {
+    float* probs = parts.spare;
     load_row(context, 1, row, probs);
     if (!gradient_) {
       const double log_total = std::log(parts.total);
@@ -193,7 +228,7 @@ class CrossEntropyProbsKernel final : public RowKernel {
       return store_row(context, row, &rounded, 1);
     }
     const float g = context.at<const float>(inputs_[2])[row];
-    const auto scale = static_cast<float>(sum_f32(probs, classes_) / parts.total);
+    const auto scale = static_cast<float>(row_sum(probs, classes_) / parts.total);
     for (std::int64_t c = 0; c < classes_; ++c) {
       parts.exps[c] = (parts.exps[c] * scale - probs[c]) * g;
     }
