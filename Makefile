@@ -1,7 +1,8 @@
 # The front door. `make demo` and `make test` install what is missing, build and run.
 
 RUN_DIR ?= runs/demo
-WORKLOADS ?= seed-cnn mlp784 gometal-cnn resnet18-cifar
+WORKLOADS ?=
+BASE ?=
 DEVICE ?= cpu
 DIGITS := build/data/digits.png
 
@@ -12,7 +13,7 @@ help:
 	@echo "make test       build and run the tests, with sanitizers and source checks"
 	@echo "make test-full  every test there is, under every configuration"
 	@echo "make check      format, layer and file checks alone"
-	@echo "make bench      measure every workload, one JSON object a line"
+	@echo "make bench      speed against the last commit (BASE=COMMIT), pair by pair; fails above 5 %"
 	@echo "make docs       write docs/ops anew from the ops' records"
 	@echo "make format     format the sources"
 	@echo "make clean      remove the build tree"
@@ -41,11 +42,7 @@ check:
 
 bench:
 	@scripts/setup.sh build
-	@cmake --preset demo -Wno-dev >/dev/null
-	@cmake --build --preset demo --target ingot_cli
-	@for workload in $(WORKLOADS); do \
-	  INGOT_FALLBACK=error build/demo/bin/ingot bench $$workload --device $(DEVICE) --json || exit 1; \
-	done
+	@python3 scripts/bench_pairs.py --device $(DEVICE) $(if $(BASE),--base $(BASE)) $(WORKLOADS)
 
 docs:
 	@scripts/setup.sh test

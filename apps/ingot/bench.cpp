@@ -20,6 +20,8 @@ namespace ingot::cli {
 namespace {
 
 constexpr int kRepeats = 7;
+// Losses wait here until the timing of a repeat is over.
+constexpr std::int64_t kMaxSteps = 1 << 14;
 
 Shape image_shape(const nn::ModelOptions& m) { return {m.channels, m.height, m.width}; }
 
@@ -75,6 +77,41 @@ double check_against_unfused(const Graph& graph, const Workload& workload,
                        Inputs(workload.info.defaults, workload.batch));
 }
 
+struct CheckedLosses {
+  std::int64_t count = 0;
+  double last = 0;
+};
+
+/// Empties the ring; every loss in it must be finite.
+CheckedLosses check_losses(Executable& exe) {
+  CheckedLosses losses;
+  const auto loss_at = static_cast<std::size_t>(exe.losses().index_of("loss"));
+  while (const auto entry = exe.losses().pop()) {
+    losses.last = entry->values[loss_at];
+    if (!std::isfinite(losses.last)) {
+      throw Error(ErrorKind::internal, ErrorCode::numerics, "bench: losses must be finite");
+    }
+    ++losses.count;
+  }
+  return losses;
+}
+
+/// Steps for a tool that counts instructions: nothing is timed or compared.
+int run_fixed(const BenchOptions& options, Executable& exe, const Inputs& inputs) {
+  for (std::int64_t i = 1; i < options.fixed; ++i) inputs.step(exe, i);
+  const CheckedLosses losses = check_losses(exe);
+  const ProgramStats& stats = exe.stats();
+  const io::Json result = io::Json::object({{"workload", options.workload},
+                                            {"steps", losses.count},
+                                            {"kernels", stats.kernels},
+                                            {"reorders", stats.reorders},
+                                            {"bytes_moved", stats.bytes_moved},
+                                            {"arena_bytes", stats.arena_bytes},
+                                            {"flops", stats.flops}});
+  std::printf("%s\n", result.dump().c_str());
+  return 0;
+}
+
 }  // namespace
 
 void require_close(double distance, double limit, std::string_view what) {
@@ -99,11 +136,13 @@ int run_bench(const BenchOptions& options) {
   const Graph graph = workload.graph(info.defaults, workload.batch);
   VariableStore store(
       reading_arguments([&] { return make_backend(options.device, backend_options); }), 1);
-  Executable exe = compile(graph, store, {.ring_capacity = 1 << 20});
-  const Inputs inputs(info.defaults, workload.batch);
+  Executable exe = compile(graph, store, {.ring_capacity = kMaxSteps});
+  Inputs inputs(info.defaults, workload.batch);
   std::int64_t number = 0;
   inputs.step(exe, number++);
   const double first_step_ms = 1e3 * seconds_since_process_start();
+  if (options.fixed > 0) return run_fixed(options, exe, inputs);
+  inputs.fill_all();
 
   const double reference_distance =
       check_against_reference(workload, backend_options, options.device);
@@ -120,25 +159,17 @@ int run_bench(const BenchOptions& options) {
     ++warm_steps;
   }
   const double rate = static_cast<double>(warm_steps) / warm.seconds();
-  const auto steps = std::max<std::int64_t>(
-      1, options.steps > 0 ? options.steps : static_cast<std::int64_t>(rate * 0.7));
-  while (exe.losses().pop()) {
-  }
+  const auto steps = std::clamp<std::int64_t>(
+      options.steps > 0 ? options.steps : static_cast<std::int64_t>(rate * 0.7), 1, kMaxSteps);
+  check_losses(exe);
   std::vector<double> rates;
+  CheckedLosses losses;
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
     const Stopwatch watch;
     for (std::int64_t i = 0; i < steps; ++i) inputs.step(exe, number++);
     rates.push_back(static_cast<double>(steps) / watch.seconds());
-  }
-  std::int64_t losses = 0;
-  const auto loss_at = static_cast<std::size_t>(exe.losses().index_of("loss"));
-  double last_loss = 0;
-  while (const auto entry = exe.losses().pop()) {
-    last_loss = entry->values[loss_at];
-    if (!std::isfinite(last_loss)) {
-      throw Error(ErrorKind::internal, ErrorCode::numerics, "bench: losses must be finite");
-    }
-    ++losses;
+    const CheckedLosses more = check_losses(exe);
+    losses = {losses.count + more.count, more.last};
   }
   std::sort(rates.begin(), rates.end());
   const double median = rates[rates.size() / 2];
@@ -162,12 +193,13 @@ int run_bench(const BenchOptions& options) {
                           {"gflops_per_second", flops * 1e-9},
                           {"kernels", stats.kernels},
                           {"reorders", stats.reorders},
+                          {"bytes_moved", stats.bytes_moved},
                           {"feeds", "host, 8 buffers in turn"},
                           {"tune", "off"},
                           {"distance_from_reference", reference_distance},
                           {"distance_from_unfused", unfused_distance},
-                          {"losses_checked", losses},
-                          {"last_loss", last_loss}});
+                          {"losses_checked", losses.count},
+                          {"last_loss", losses.last}});
     std::printf("%s\n", result.dump().c_str());
     return 0;
   }
@@ -181,7 +213,7 @@ int run_bench(const BenchOptions& options) {
   std::printf("  memory: %.2f MiB planned (variables, constants, arena), %d kernels, %d reorders\n",
               static_cast<double>(peak) / (1 << 20), stats.kernels, stats.reorders);
   std::printf("  checked: %.1e from the reference, %.1e from the unfused step, %lld losses\n",
-              reference_distance, unfused_distance, static_cast<long long>(losses));
+              reference_distance, unfused_distance, static_cast<long long>(losses.count));
   return 0;
 }
 

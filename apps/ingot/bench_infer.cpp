@@ -78,7 +78,8 @@ int run_bench_infer(const BenchOptions& options) {
   Executable plain = compile(graph, store, {.disabled_passes = {"fuse"}});
   randomise_vectors(store);
   Executable exe = compile(*freeze(graph, store), store);
-  const Inputs inputs(info.defaults, batch);
+  Inputs inputs(info.defaults, batch);
+  inputs.fill_all();
   // The two share the store's scratch arena, and with it the memory of their results.
   inputs.infer(plain, 0);
   const HostTensor want = plain.fetched("logits");

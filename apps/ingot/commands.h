@@ -74,6 +74,7 @@ struct BenchOptions {
   int threads = 0;
   std::int64_t steps = 0;  ///< 0: chosen by the time a step takes
   std::int64_t batch = 0;  ///< 0: the workload's own
+  std::int64_t fixed = 0;  ///< > 0: just so many steps, and what they consist of
   bool json = false;
 };
 int run_bench(const BenchOptions& options);

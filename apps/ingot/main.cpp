@@ -149,6 +149,9 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
   app.add_option("--batch", o.batch, "images in a batch (the workload's own)")->check(kPositive);
   app.add_option("--steps", o.steps, "steps in each of the repeats (as many as 0.7 s take)")
       ->check(kPositive);
+  app.add_option("--fixed", o.fixed,
+                 "training: run just so many steps, untimed, and print kernels, reorders and bytes")
+      ->check(kPositive);
   add_device(app, o.device);
   add_threads(app, o.threads);
   add_json(app, o.json);

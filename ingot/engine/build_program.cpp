@@ -314,6 +314,8 @@ class Builder {
     };
     for_each_launch([&](Launch& launch, int) {
       stats.flops += total_flops(*launch.node);
+      for (const int s : launch.inputs) stats.bytes_moved += slot(s).bytes();
+      for (const int s : launch.outputs) stats.bytes_moved += slot(s).bytes();
       const std::vector<InnerKernel> inner = launch.kernel->inner();
       if (inner.empty()) return count_kernel(*launch.node, *launch.kernel);
       for (const InnerKernel& each : inner) count_kernel(*each.node, *each.kernel);

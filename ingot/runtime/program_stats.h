@@ -20,6 +20,7 @@ struct ProgramStats {
   /// What the device is given for one step: kernels, or the few nodes that stand for them.
   int device_nodes = 0;
   double flops = 0;
+  std::int64_t bytes_moved = 0;  ///< into and out of every kernel, or Region that runs as one
   std::int64_t variable_bytes = 0;
   std::int64_t constant_bytes = 0;
   std::int64_t arena_bytes = 0;           ///< scratch arena, workspaces included

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Ingot beside its peers, in turns, in one run.
+
+    compare_peers.py --ingot build/release/bin/ingot --python PYTHON_WITH_THE_PEERS
+                     [--rounds 3] [--out FILE] [WORKLOAD[@BATCH] ...]
+
+For each workload every contender runs as its own process, `--rounds` times in turn; its figure is
+the median of its rounds, each the median of at least 5 repeats. Prints a Markdown table with the
+ratio of Ingot to each peer, and writes one JSON object a workload to `--out`.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+PEERS = Path(__file__).resolve().parent / "peers" / "peers_cpu.py"
+WORKLOADS = ["seed-cnn", "mlp784", "gometal-cnn", "resnet18-cifar", "resnet50",
+             "infer:resnet18-cifar@1", "infer:resnet18-cifar@32"]
+CONVOLUTIONAL = ["torch-eager", "torch-eager-nhwc", "torch-compile", "torch-compile-nhwc", "jax"]
+CONTENDERS = {"mlp784": ["torch-eager", "torch-compile", "jax"],
+              "infer": ["onnxruntime", "torch-eager", "torch-compile"]}
+
+
+def run_json(command, environment):
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        return {"error": (run.stderr or run.stdout)[-300:]}
+    return json.loads(lines[-1])
+
+
+def ingot_command(arguments, name, batch):
+    words = ["infer", name.split(":")[1]] if name.startswith("infer:") else [name]
+    command = [arguments.ingot, "bench", *words, "--json", "--threads", str(arguments.threads)]
+    return command + (["--batch", str(batch)] if batch else [])
+
+
+def peer_command(arguments, name, batch, peer):
+    command = [arguments.python, str(PEERS), "--workloads", name, "--peers", peer, "--threads",
+               str(arguments.threads), "--seconds", str(arguments.seconds)]
+    return command + (["--batch", str(batch)] if batch else [])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("workloads", nargs="*", default=WORKLOADS)
+    parser.add_argument("--ingot", required=True)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--peers", nargs="+", help="these alone")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of a peer's repeat")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out")
+    arguments = parser.parse_args()
+    environment = {**os.environ, "INGOT_FALLBACK": "error", "INGOT_THREADS": str(arguments.threads)}
+    failed = False
+    print("| workload | Ingot steps/s | peer | steps/s | Ingot / peer |\n|---|---|---|---|---|",
+          flush=True)
+    for workload in arguments.workloads:
+        name, _, batch = workload.partition("@")
+        peers = arguments.peers or CONTENDERS.get(name.split(":")[0], CONVOLUTIONAL)
+        rates = {}
+        for _ in range(arguments.rounds):
+            for who in ["ingot", *peers]:
+                command = (ingot_command(arguments, name, batch) if who == "ingot" else
+                           peer_command(arguments, name, batch, who))
+                result = run_json(command, environment)
+                if "error" in result:
+                    print(f"{workload}: {who} failed: {result['error']}", file=sys.stderr)
+                    failed = True
+                    continue
+                rates.setdefault(who, []).append(result["steps_per_second"])
+        medians = {who: statistics.median(values) for who, values in rates.items()}
+        if "ingot" not in medians:
+            continue
+        ours = medians.pop("ingot")
+        for peer, theirs in sorted(medians.items(), key=lambda item: -item[1]):
+            print(f"| {workload} | {ours:.1f} | {peer} | {theirs:.1f} | {ours / theirs:.2f} |",
+                  flush=True)
+        if arguments.out:
+            with open(arguments.out, "a", encoding="utf-8") as out:
+                out.write(json.dumps({"workload": workload, "ingot": ours, "peers": medians,
+                                      "rounds": rates}) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

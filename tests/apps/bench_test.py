@@ -1,0 +1,42 @@
+"""`ingot bench`: what its JSON says, and what it refuses."""
+import json
+import subprocess
+import sys
+import unittest
+
+INGOT = sys.argv.pop()
+
+
+def bench(*words):
+    return subprocess.run([INGOT, "bench", *words], capture_output=True, text=True)
+
+
+class Bench(unittest.TestCase):
+    def test_fixed_steps_are_counted(self):
+        first, second = (json.loads(bench("seed-cnn", "--batch", "4", "--fixed", steps).stdout)
+                         for steps in ("2", "3"))
+        self.assertEqual((first.pop("steps"), second.pop("steps")), (2, 3))
+        self.assertEqual(first, second)
+        self.assertGreater(first["kernels"], 0)
+        # Each image is read at least once, forward and for the weights' gradient.
+        self.assertGreater(first["bytes_moved"], 2 * 4 * 3 * 32 * 32 * 4)
+
+    def test_inference_is_checked_and_timed(self):
+        run = bench("infer", "seed-cnn", "--batch", "2", "--steps", "2", "--json")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        result = json.loads(run.stdout)
+        self.assertEqual((result["workload"], result["batch"]), ("infer:seed-cnn", 2))
+        self.assertEqual(result["calls"], 14)
+        self.assertLessEqual(result["latency_p50_ms"], result["latency_p90_ms"])
+        self.assertLessEqual(result["latency_p90_ms"], result["latency_p99_ms"])
+        self.assertGreater(result["distance_from_reference"], 0)
+        self.assertLess(result["distance_from_reference"], 1e-3)
+
+    def test_unknown_models_are_usage_errors(self):
+        run = bench("infer", "resnet19-cifar")
+        self.assertEqual(run.returncode, 2)
+        self.assertIn('model "resnet19-cifar": must be a known model', run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
