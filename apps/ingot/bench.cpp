@@ -66,13 +66,13 @@ double check_against_reference(const Workload& workload, const BackendOptions& b
   return step_distance(exe, store, judge, judge_store, Inputs(small, batch));
 }
 
-/// The full-size step against the same step without fusion.
+/// The full-size step against the same step without fusion and batch slices.
 double check_against_unfused(const Graph& graph, const Workload& workload,
                              const BackendOptions& backend_options, const std::string& device) {
   VariableStore store(make_backend(device, backend_options), 1);
   VariableStore plain_store(make_backend(device, backend_options), 1);
   Executable exe = compile(graph, store);
-  Executable plain = compile(graph, plain_store, {.disabled_passes = {"fuse"}});
+  Executable plain = compile(graph, plain_store, {.disabled_passes = {"fuse", "batch_slices"}});
   return step_distance(exe, store, plain, plain_store,
                        Inputs(workload.info.defaults, workload.batch));
 }

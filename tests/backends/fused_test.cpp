@@ -1,7 +1,11 @@
 // Fused Regions, and elementwise Nodes and reductions in blocked layouts, against the reference.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "ingot/ir/core_ops.h"
+#include "ingot/ir/evaluate.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/node_run.h"
 
@@ -67,6 +71,41 @@ TEST(Fused, BiasAndReluInEveryLayout) {
     set_layout(*node, layout);
     check(*node);
   });
+}
+
+// One operation on the CPU; other comparisons, bounds and alternatives stay as they are.
+TEST(Fused, SelectionsLikeARelusGradient) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {6, 40}});
+  const Value g = graph.placeholder("g", {DType::f32, {6, 1}});
+  Node* node = add_region(graph, {x, g}, [](Graph& body, const auto& a) {
+    const Value zero = body.scalar(0.0);
+    const Value half = body.scalar(0.5);
+    const auto select = [](std::string_view compare, Value y, Value bound, Value b, Value c) {
+      return ops::elementwise("select", {ops::elementwise(compare, {y, bound}), b, c});
+    };
+    const Value full = ops::add(a[1], a[0]);
+    return std::vector{select("gt", a[0], zero, full, zero), select("gt", a[0], half, full, zero),
+                       select("gt", a[0], zero, full, half), select("lt", a[0], zero, full, zero),
+                       ops::add(select("gt", a[0], zero, a[1], zero), full)};
+  });
+  std::vector<HostTensor> operands = random_operands(*node);
+  const HostView view = operands[0].view();
+  view.set(3, std::numeric_limits<double>::quiet_NaN());
+  view.set(5, -0.0);
+  view.set(7, 0.0);
+  view.set(9, std::numeric_limits<double>::infinity());
+  const auto got = run_node(*node, operands, backend(1)).outputs;
+  std::vector<HostView> inputs;
+  for (const HostTensor& operand : operands) inputs.push_back(operand.view());
+  const auto want = evaluate_node(*node, inputs, nullptr);
+  for (std::size_t r = 0; r < want.size(); ++r) {
+    for (std::int64_t i = 0; i < want[r].type().numel(); ++i) {
+      const double a = got[r].view().get(i);
+      const double b = want[r].view().get(i);
+      EXPECT_TRUE(a == b || (std::isnan(a) && std::isnan(b))) << r << ": " << a << " for " << b;
+    }
+  }
 }
 
 // exp(0) is 1, so that padding must be cleared; cos of a per-channel operand read with padding.

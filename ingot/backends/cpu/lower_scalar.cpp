@@ -159,6 +159,14 @@ class Lowering {
     for (int k = selects ? 1 : 0; k < info.arity; ++k) {
       args[static_cast<std::size_t>(k)] = coerce(args[static_cast<std::size_t>(k)], lane);
     }
+    if (selects && lane == Lane::f32 && is_zero(args[2])) {
+      if (const int positive = greater_than_zero(args[0]); positive >= 0) {
+        return push({.fn = f32_where_positive_fn(),
+                     .arity = 2,
+                     .args = {positive, args[1], -1},
+                     .cost = cost_of(instr.op, lane)});
+      }
+    }
     const TileFn fn = tile_fn(instr.op, lane);
     if (fn == nullptr && result_.support) {
       result_.support = Support::no(
@@ -169,6 +177,16 @@ class Lowering {
                  .arity = info.arity,
                  .args = args,
                  .cost = cost_of(instr.op, lane)});
+  }
+
+  [[nodiscard]] bool is_zero(int i) { return known(i).first && known(i).second == 0; }
+
+  /// The f32 value of which a mask says whether it is positive; -1: another mask.
+  int greater_than_zero(int mask) {
+    const LoweredValue& v = value(mask);
+    const bool compares = v.kind == LoweredValue::Kind::op && v.fn != nullptr &&
+                          v.fn == tile_fn(ScalarOp::gt, Lane::f32);
+    return compares && is_zero(v.args[1]) ? v.args[0] : -1;
   }
 
   Lane common_lane(const std::array<int, 3>& args, int arity) {

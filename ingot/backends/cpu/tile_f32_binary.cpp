@@ -85,6 +85,11 @@ struct EqOp {
 struct NeOp {
   HWY_INLINE V operator()(D d, V a, V b) const { return hn::VecFromMask(d, hn::Ne(a, b)); }
 };
+struct WherePositiveOp {
+  HWY_INLINE V operator()(D d, V a, V b) const {
+    return hn::IfThenElseZero(hn::Gt(a, hn::Zero(d)), b);
+  }
+};
 template <class Op>
 struct Swapped {
   HWY_INLINE V operator()(D d, V a, V b) const { return Op()(d, b, a); }
@@ -173,6 +178,8 @@ TileFn find_binary(ScalarOp op) {
   }
 }
 
+TileFn find_where_positive() { return binary<WherePositiveOp>; }
+
 // On bools, with false < true.
 TileFn find_mask(ScalarOp op) {
   switch (op) {
@@ -197,10 +204,12 @@ HWY_AFTER_NAMESPACE();
 namespace ingot {
 namespace {
 HWY_EXPORT(find_binary);
+HWY_EXPORT(find_where_positive);
 HWY_EXPORT(find_mask);
 }  // namespace
 
 TileFn f32_binary_fn(ScalarOp op) noexcept { return HWY_DYNAMIC_DISPATCH(find_binary)(op); }
+TileFn f32_where_positive_fn() noexcept { return HWY_DYNAMIC_DISPATCH(find_where_positive)(); }
 TileFn mask_fn(ScalarOp op) noexcept { return HWY_DYNAMIC_DISPATCH(find_mask)(op); }
 
 }  // namespace ingot

@@ -46,6 +46,8 @@ ConvertFn tile_store_fn(DType dtype) noexcept;
 // Per family, where the SIMD code is.
 TileFn f32_unary_fn(ScalarOp op) noexcept;
 TileFn f32_binary_fn(ScalarOp op) noexcept;
+/// select(a > 0, b, 0) of f32 in one go: the gradient of a relu.
+TileFn f32_where_positive_fn() noexcept;
 TileFn mask_fn(ScalarOp op) noexcept;
 /// f64 and i64 lanes: plain loops, since training does not live on them.
 TileFn wide_fn(ScalarOp op, Lane lane) noexcept;
