@@ -204,6 +204,15 @@ class Slicer {
       return true;
     }
     const std::int64_t items = choose_items(batch_.items, bytes, caches);
+    if (!outweighs_calls(region.nodes, batch_.items / items)) {
+      if (trace_enabled(Channel::regions)) {
+        say(
+            fmt::format("{} kernels from \"{}\" on run one by one: too little work for calls of "
+                        "{} slices",
+                        kernels, region.nodes.front()->name(), batch_.items / items));
+      }
+      return true;
+    }
     build_body(region);
     if (!supports_slices(region, items)) return false;
     region.items = items;

@@ -6,8 +6,15 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ingot/ir/body.h"
+
 namespace ingot {
 namespace {
+
+/// Of one core, roughly: a call of a kernel that has nothing to do, what it computes and moves.
+constexpr double kCallNanoseconds = 300;
+constexpr double kFlopsPerNanosecond = 100;
+constexpr double kBytesPerNanosecond = 20;
 
 std::int64_t bytes_of(const Node::Output& value) { return value.layout.physical_bytes(value.type); }
 std::int64_t bytes_of(const Value& value) { return value.layout().physical_bytes(value.type()); }
@@ -35,6 +42,20 @@ std::string better_whole(const Node& node, const NodeBatch& batch, std::int64_t 
                        groups, with_batch);
   }
   return {};
+}
+
+bool outweighs_calls(std::span<const Node* const> nodes, std::int64_t slices) {
+  double work = 0;
+  double calls = 0;
+  for (const Node* node : nodes) {
+    if (is_view(*node)) continue;
+    calls += kCallNanoseconds * static_cast<double>(slices);
+    work += total_flops(*node) / kFlopsPerNanosecond;
+    for (const Node::Output& output : node->outputs()) {
+      work += 2 * static_cast<double>(bytes_of(output)) / kBytesPerNanosecond;
+    }
+  }
+  return work > 4 * calls;
 }
 
 SliceBytes slice_bytes(std::span<const Node* const> nodes, const GraphBatch& batch) {

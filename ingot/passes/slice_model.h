@@ -34,6 +34,9 @@ inline constexpr std::int64_t kDispatchBytes = 64 << 10;
 /// is bound by its arithmetic: its Nodes then run as fast one by one, cut to their own liking.
 inline constexpr double kMostFlopsPerByte = 40;
 
+/// Whether the work of a region is long beside calling its kernels once a slice.
+bool outweighs_calls(std::span<const Node* const> nodes, std::int64_t slices);
+
 /// `nodes`: of one region, in order.
 SliceBytes slice_bytes(std::span<const Node* const> nodes, const GraphBatch& batch);
 
