@@ -5,11 +5,16 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "ingot/base/host_view.h"
 #include "ingot/base/philox.h"
 #include "ingot/engine/executable.h"
+#include "ingot/memory/buffer.h"
 #include "ingot/nn/models/models.h"
 
 namespace ingot::cli {
@@ -27,51 +32,93 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
-/// Random images and labels in buffers larger than needed, as a caller's pool would have them.
+/// Random images and labels in buffers larger than needed, as a caller's pool would have them: on
+/// the host, or on a device that the host cannot address. Stacked for calls of several steps.
 class Inputs {
  public:
-  /// Makes the first buffer alone, so that the first step need not wait for the others.
-  Inputs(const nn::ModelOptions& model, std::int64_t batch) : model_(model), batch_(batch) {
-    add(0);
+  /// Makes the first call's buffers alone, so that the first step need not wait for the others.
+  Inputs(const nn::ModelOptions& model, std::int64_t batch, std::shared_ptr<Device> device = {},
+         int steps_per_call = 1)
+      : steps_(steps_per_call),
+        device_(device != nullptr && !device->host_visible() ? std::move(device) : nullptr),
+        image_type_{DType::f32, {batch, model.channels, model.height, model.width}},
+        label_type_{DType::i32, {batch}},
+        classes_(static_cast<std::uint64_t>(model.classes)) {
+    add();
   }
   void fill_all() {
-    while (images_.size() < kBuffers) add(static_cast<std::uint32_t>(images_.size()));
+    const auto calls = static_cast<std::size_t>(std::max(1, kBuffers / steps_));
+    while (images_.size() < calls) add();
   }
 
-  /// Run `number` of a training step, or of a Graph that has no labels.
+  [[nodiscard]] bool on_device() const { return device_ != nullptr; }
+  [[nodiscard]] std::string where() const { return on_device() ? "device" : "host"; }
+
+  /// Call number `number` of a training step, or of a Graph that has no labels.
   void step(Executable& exe, std::int64_t number) const {
     const std::size_t b = buffer(number);
-    exe.step(
-        {image(b), {"target", labels_[b].data(), labels_[b].size() * sizeof(std::int32_t), {}}});
+    exe.run_steps(steps_, {image(b), label(b)});
   }
   void infer(Executable& exe, std::int64_t number) const { exe.run({image(buffer(number))}); }
 
  private:
-  void add(std::uint32_t b) {
-    const auto pixels =
-        static_cast<std::size_t>(batch_ * model_.channels * model_.height * model_.width);
-    std::vector<float>& x = images_.emplace_back(pixels + 1024);
-    for (std::size_t i = 0; i < pixels; ++i) {
-      x[i] = 2.0f * philox_uniform(17, 2 * b, 0, i) - 1.0f;
+  [[nodiscard]] std::size_t elements(const TensorType& type) const {
+    return static_cast<std::size_t>(type.numel() * steps_);
+  }
+  void add() {
+    const int call = static_cast<int>(images_.size());
+    images_.emplace_back(elements(image_type_) + 1024);
+    labels_.emplace_back(elements(label_type_) + 16);
+    for (int k = 0; k < steps_; ++k) {
+      fill(static_cast<std::uint32_t>((call * steps_ + k) % kBuffers), k);
     }
-    const auto count = static_cast<std::size_t>(batch_);
-    std::vector<std::int32_t>& y = labels_.emplace_back(count + 16);
-    for (std::size_t i = 0; i < count; ++i) {
-      y[i] = static_cast<std::int32_t>(
-          philox_below(17, 2 * b + 1, 0, i, static_cast<std::uint64_t>(model_.classes)));
+    if (device_ != nullptr) {
+      upload(images_.back().data(), images_.back().size() * sizeof(float));
+      upload(labels_.back().data(), labels_.back().size() * sizeof(std::int32_t));
     }
+  }
+  /// Batch `b` as step `k` of the newest buffers.
+  void fill(std::uint32_t b, int k) {
+    const auto pixels = static_cast<std::size_t>(image_type_.numel());
+    const auto items = static_cast<std::size_t>(label_type_.numel());
+    float* const x = images_.back().data() + static_cast<std::size_t>(k) * pixels;
+    std::int32_t* const y = labels_.back().data() + static_cast<std::size_t>(k) * items;
+    for (std::size_t i = 0; i < pixels; ++i) x[i] = 2.0f * philox_uniform(17, 2 * b, 0, i) - 1.0f;
+    for (std::size_t i = 0; i < items; ++i) {
+      y[i] = static_cast<std::int32_t>(philox_below(17, 2 * b + 1, 0, i, classes_));
+    }
+  }
+  void upload(const void* data, std::size_t bytes) {
+    buffers_.push_back(Buffer::allocate(device_, bytes, "bench input"));
+    device_->copy_to_device(buffers_.back().data(), data, bytes);
   }
   [[nodiscard]] std::size_t buffer(std::int64_t number) const {
     return static_cast<std::size_t>(number) % images_.size();
   }
   [[nodiscard]] Feed image(std::size_t b) const {
-    return {"input", images_[b].data(), images_[b].size() * sizeof(float), {}};
+    const void* data = on_device() ? buffers_[2 * b].data() : images_[b].data();
+    return {"input", data, images_[b].size() * sizeof(float), stacked(image_type_), on_device()};
+  }
+  [[nodiscard]] Feed label(std::size_t b) const {
+    const void* data = on_device() ? buffers_[2 * b + 1].data() : labels_[b].data();
+    return {"target", data, labels_[b].size() * sizeof(std::int32_t), stacked(label_type_),
+            on_device()};
+  }
+  [[nodiscard]] std::optional<TensorType> stacked(const TensorType& type) const {
+    if (steps_ == 1) return std::nullopt;
+    std::vector<std::int64_t> dims{steps_};
+    dims.insert(dims.end(), type.shape.begin(), type.shape.end());
+    return TensorType{type.dtype, Shape(dims)};
   }
 
-  nn::ModelOptions model_;
-  std::int64_t batch_;
+  int steps_;
+  std::shared_ptr<Device> device_;  ///< null: the host
+  TensorType image_type_;
+  TensorType label_type_;
+  std::uint64_t classes_;
   std::vector<std::vector<float>> images_;
   std::vector<std::vector<std::int32_t>> labels_;
+  std::vector<Buffer> buffers_;  ///< images and labels in turn
 };
 
 /// |got - want| / |want| in the L2 norm; |got| where `want` is zero.

@@ -155,6 +155,10 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
   add_device(app, o.device);
   add_threads(app, o.threads);
   add_json(app, o.json);
+  app.add_option("--steps-per-call", o.steps_per_call,
+                 "training steps of one call, on stacked feeds")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.callback(
       [&] { command = [&] { return o.workload == "infer" ? run_bench_infer(o) : run_bench(o); }; });
 }

@@ -29,10 +29,10 @@
 
 #include "ingot/base/trace.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/ops/node_kinds.h"
 #include "ingot/ops/reduction.h"
 #include "ingot/passes/fuse_region.h"
 #include "ingot/passes/fuse_units.h"
-#include "ingot/passes/node_kinds.h"
 #include "ingot/passes/passes.h"
 #include "ingot/passes/rewriter.h"
 

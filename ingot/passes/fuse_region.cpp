@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "ingot/ir/core_ops.h"
+#include "ingot/ops/node_kinds.h"
 #include "ingot/passes/body_builder.h"
-#include "ingot/passes/node_kinds.h"
 
 namespace ingot {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/ops/node_kinds.h"
 #include "ingot/ops/op_list.h"
-#include "ingot/passes/node_kinds.h"
 
 namespace ingot {
 namespace {

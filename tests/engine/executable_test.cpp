@@ -197,8 +197,9 @@ TEST(Executable, ScratchArenaIsShared) {
 }
 
 TEST(MakeBackend, UnknownDevice) {
-  EXPECT_EQ(message_of([&] { make_backend("referense"); }),
-            "device \"referense\": must be one of \"cpu\", \"reference\", got no such device");
+  EXPECT_EQ(
+      message_of([&] { make_backend("referense"); }),
+      "device \"referense\": must be one of \"cpu\", \"cuda\", \"reference\", got no such device");
 }
 
 }  // namespace

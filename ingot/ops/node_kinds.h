@@ -1,4 +1,4 @@
-// How passes tell Nodes apart that their records describe by several fields.
+// How passes and backends tell Nodes apart that their records describe by several fields.
 #pragma once
 
 #include "ingot/ir/op_def.h"

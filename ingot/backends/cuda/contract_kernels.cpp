@@ -1,0 +1,352 @@
+// Products and convolutions by our own kernels: tiles in shared memory, or lanes along the sum.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "ingot/backends/cuda/contract_problem.h"
+#include "ingot/backends/cuda/map_kernel.h"
+#include "ingot/backends/cuda/reduce_plan.h"
+#include "ingot/ir/core_ops.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/ops/op_list.h"
+#include "ingot/runtime/backend.h"
+
+namespace ingot::cuda {
+namespace {
+
+/// A form of device/contract.inc with the share of the arithmetic peak it reaches, roughly.
+struct TileForm {
+  int bm, bn, bk, tm, tn, groups;
+  double efficiency;
+
+  [[nodiscard]] int shared_bytes() const {
+    const int tiles = bk * (bm + 4 + bn + 4) * 4;
+    const int sums = groups > 1 ? tm * tn * (kThreads / groups) * 4 : 0;
+    return std::max(tiles, sums);
+  }
+};
+
+constexpr std::array kForms{
+    TileForm{128, 128, 16, 8, 8, 1, 0.70}, TileForm{64, 128, 16, 8, 4, 1, 0.60},
+    TileForm{64, 64, 16, 4, 4, 1, 0.50},   TileForm{32, 128, 16, 4, 4, 1, 0.45},
+    TileForm{128, 32, 16, 4, 4, 1, 0.45},  TileForm{16, 256, 16, 4, 4, 1, 0.40},
+    TileForm{8, 1024, 8, 8, 4, 1, 0.50},   TileForm{8, 256, 16, 8, 1, 1, 0.35},
+    TileForm{32, 32, 32, 4, 4, 4, 0.30},   TileForm{16, 32, 32, 2, 4, 4, 0.22},
+    TileForm{16, 16, 64, 2, 2, 4, 0.15}};
+
+constexpr double kFmaPerCycle = 128;  // of one multiprocessor
+// What another stage costs, in cycles: a barrier or a dependent node, and filling the machine.
+constexpr double kStageCycles = 2500;
+constexpr double kSlabCycles = 250;  // latency of one slab that nothing hides
+constexpr std::int64_t kMaxSplits = 256;
+// One row or column of outputs has nothing to reuse.
+constexpr std::int64_t kDotRows = 2;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// How a problem is cut: its form, the parts of k, and what that is expected to take.
+struct Choice {
+  TileForm form = kForms[0];
+  std::int64_t splits = 1;
+  double cycles = std::numeric_limits<double>::infinity();
+};
+
+/// The problem as one block group sees it: sizes of an item, and how many there are.
+struct Share {
+  std::int64_t groups, m, n, k;
+  std::int64_t copies = 1;      ///< items, each with the sizes above
+  std::int64_t processors = 1;  ///< that work on all of it
+  bool may_split = true;
+};
+
+Choice choose(const Share& s) {
+  Choice best;
+  for (const TileForm& form : kForms) {
+    const std::int64_t tiles =
+        s.copies * s.groups * ceil_div(s.m, form.bm) * ceil_div(s.n, form.bn);
+    for (std::int64_t splits = 1; splits <= (s.may_split ? kMaxSplits : 1); splits *= 2) {
+      const std::int64_t length = ceil_div(s.k, splits);
+      if (splits > 1 && length < form.bk) break;
+      const auto waves = static_cast<double>(ceil_div(tiles * splits, s.processors));
+      const auto slabs = static_cast<double>(ceil_div(length, form.bk));
+      const double slab =
+          form.bm * form.bn * form.bk / (kFmaPerCycle * form.efficiency) + kSlabCycles;
+      double cycles = waves * slabs * slab;
+      if (splits > 1) {
+        const double parts = static_cast<double>(splits * s.groups * s.m * s.n);
+        cycles += kStageCycles + parts / (8.0 * static_cast<double>(s.processors));
+      }
+      if (cycles < best.cycles) best = {form, splits, cycles};
+    }
+  }
+  return best;
+}
+
+class ContractKernel final : public CudaKernel {
+ public:
+  explicit ContractKernel(const KernelProblem& problem)
+      : CudaKernel(problem, "tiles"),
+        region_(region_of(node(), inputs())),
+        problem_(contract_problem(*region_.producer, region_)) {}
+
+  [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
+    const std::int64_t outputs = problem_.groups * problem_.m * problem_.n;
+    std::int64_t splits = 1;
+    for (const int processors : {108, 132, 148}) {
+      splits = std::max(splits, choose(whole_share(processors)).splits);
+    }
+    const std::int64_t items = batch_of_sum();
+    // Sums by item are only asked for where the results are few.
+    if (items > 1 && items * outputs <= kMaxItemSums) splits = std::max(splits, items);
+    return splits == 1 ? 0 : splits * outputs * 4;
+  }
+
+  [[nodiscard]] bool separable(std::int64_t items) const override {
+    if (problem_.batch == ContractProblem::Batch::none) return false;
+    if (problem_.batch == ContractProblem::Batch::k) {
+      return batch_of_sum() == items && has_bare_result() &&
+             items * problem_.groups * problem_.m * problem_.n <= kMaxItemSums;
+    }
+    return true;
+  }
+
+  [[nodiscard]] std::vector<Stage> stages(const StageRequest& request) const override {
+    Stage whole;
+    whole.what = fmt::format("{} \"{}\"", node().op().name, node().name());
+    whole.mode = request.mode;
+    whole.accesses = all_accesses(request, *this);
+    for (const auto& [value, slot] : region_.operands) {
+      whole.bytes += static_cast<double>(value.type().bytes());
+    }
+    if (node().output_type().numel() == 0) return {};
+    const Share share = share_of(request);
+    const bool dot = std::min(share.m, share.n) <= kDotRows && share.groups == 1;
+    if (dot || problem_.k == 0) return dot_stages(request, whole);
+    return tile_stages(request, share, whole);
+  }
+
+ private:
+  static constexpr std::int64_t kMaxItemSums = 4 << 20;
+
+  /// Items of a sum over the batch, 1 when it is none.
+  [[nodiscard]] std::int64_t batch_of_sum() const {
+    if (problem_.batch != ContractProblem::Batch::k) return 1;
+    const Node& producer = *region_.producer;
+    const std::int64_t items = producer.input_type(0).shape[0];
+    return items > 0 && problem_.k % items == 0 ? items : 1;
+  }
+  [[nodiscard]] bool has_bare_result() const { return node().body() == nullptr; }
+
+  [[nodiscard]] Share whole_share(int processors) const {
+    return {problem_.groups, problem_.m, problem_.n, problem_.k, 1, processors, true};
+  }
+
+  [[nodiscard]] Share share_of(const StageRequest& request) const {
+    Share share = whole_share(request.multiprocessors);
+    if (request.mode == Mode::single) share.processors = 1;
+    if (request.mode != Mode::item) return share;
+    share.copies = request.items;
+    share.processors = std::min<std::int64_t>(request.items, request.multiprocessors);
+    share.may_split = false;
+    if (problem_.batch == ContractProblem::Batch::m) share.m /= request.items;
+    if (problem_.batch == ContractProblem::Batch::n) share.n /= request.items;
+    if (problem_.batch == ContractProblem::Batch::k) share.k /= request.items;
+    return share;
+  }
+
+  /// Stores an element whose producer's value is in `value`, at the coordinates c0, c1, ...
+  void write_results(std::string& code, const std::string& value) const {
+    const Shape& shape = region_.producer->output_type().shape;
+    std::vector<std::string> names;
+    for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
+    code += fmt::format("const i64 at = {};\n", offset_text(names, shape.strides()));
+    ElementWriter writer(code, region_, {shape, names, "at"});
+    writer.bind(const_cast<Node*>(region_.producer)->output(), value);
+    for (std::size_t r = 0; r < region_.results.size(); ++r) {
+      const Value& result = region_.results[r];
+      const std::string text = writer.value(result);
+      code +=
+          fmt::format("put({}, at, {});\n", pointer_to(outputs()[r], result.dtype(), true), text);
+    }
+  }
+
+  [[nodiscard]] std::vector<Stage> dot_stages(const StageRequest& request,
+                                              const Stage& whole) const {
+    ReducePlan plan;
+    plan.kept = region_.producer->output_type().shape;
+    const Shape flat{problem_.groups, problem_.m, problem_.n};
+    plan.reduced = {problem_.k};
+    plan.reduced_fast = problem_.b_along_n ? false : problem_.a_along_k;
+    plan.components.assign(1, 's');
+    plan.flops_per_term = 2;
+    plan.term = [this](std::string& code, const std::string& out, const auto& kept,
+                       const auto& reduced) {
+      // The coordinates of the result give those of the problem back.
+      (void)out;
+      code += problem_.constants;
+      code += from_coordinates(kept);
+      code += fmt::format("const int k = {};\n", reduced[0]);
+      code += fmt::format("const float fa = [&]() -> float {{ {} }}();\n", problem_.a);
+      code += fmt::format("const float fb = [&]() -> float {{ {} }}();\n", problem_.b);
+      return std::vector<std::string>{"fa * fb"};
+    };
+    plan.store = [this](std::string& code, const std::string&, const auto& kept,
+                        const auto& totals) {
+      for (std::size_t axis = 0; axis < kept.size(); ++axis) {
+        code += fmt::format("const u32 c{} = {};\n", axis, kept[axis]);
+      }
+      write_results(code, totals[0]);
+    };
+    const bool sum_by_item = request.mode == Mode::item && request.reduced;
+    Stage own = whole;
+    if (sum_by_item) {
+      for (Access& access : own.accesses) access.by_item &= !access.write;
+    }
+    // Without a second stage: short sums are what this form is for.
+    return reduce_stages(request, plan, sum_by_item ? request.items : 1, own);
+  }
+
+  /// g, m and n from the result's coordinates.
+  [[nodiscard]] std::string from_coordinates(const std::vector<std::string>& c) const {
+    const Node& producer = *region_.producer;
+    const bool is_product = producer.op().attr_index("transpose_a") >= 0;
+    if (is_product) {
+      const Shape& shape = producer.output_type().shape;
+      std::string lead = fmt::format("{}", 0);
+      for (int axis = 0; axis < shape.rank() - 2; ++axis) {
+        lead = fmt::format("({}) * {} + (int){}", lead, shape[axis],
+                           c[static_cast<std::size_t>(axis)]);
+      }
+      return fmt::format("const int g = {}, m = {}, n = {};\n", lead, c[c.size() - 2], c.back());
+    }
+    if (problem_.batch == ContractProblem::Batch::k) {
+      return fmt::format("const int g = {0} / GO, m = {0} % GO, n = ({1} * KH + {2}) * KW + {3};\n",
+                         c[0], c[1], c[2], c[3]);
+    }
+    const bool forward = producer.op().attr_index("input_shape") < 0;
+    return fmt::format(
+        "const int g = {1} / {4}, m = {1} % {4}, n = ({0} * {5} + {2}) * {6} + {3};\n", c[0], c[1],
+        c[2], c[3], forward ? "GO" : "GI", forward ? "OH" : "H", forward ? "OW" : "W");
+  }
+
+  [[nodiscard]] std::vector<Stage> tile_stages(const StageRequest& request, const Share& share,
+                                               const Stage& whole) const {
+    const bool sum_by_item = request.mode == Mode::item && request.reduced;
+    const Choice choice = choose(share);
+    const TileForm& f = choice.form;
+    const std::int64_t splits = sum_by_item ? request.items : choice.splits;
+    const std::int64_t outputs = problem_.groups * problem_.m * problem_.n;
+    const std::int64_t tiles_m = ceil_div(share.m, f.bm);
+    const std::int64_t tiles_n = ceil_div(share.n, f.bn);
+    const std::int64_t tiles = share.groups * tiles_m * tiles_n;
+    const bool by_item = request.mode == Mode::item;
+
+    Stage first = whole;
+    first.units = tiles * (by_item ? request.items : splits);
+    first.units_per_item = by_item ? tiles : 0;
+    first.shared_bytes = f.shared_bytes();
+    first.flops = 2.0 * static_cast<double>(outputs) * static_cast<double>(problem_.k);
+    std::string code =
+        "struct Problem {\nconst Params& P; const i64 step; const int g, m1, n1, part;\n";
+    code += fmt::format("float a(int m, int k) const {{ if (m >= m1) return 0.0f;\n{}{}\n}}\n",
+                        problem_.constants, problem_.a);
+    code += fmt::format("float b(int k, int n) const {{ if (n >= n1) return 0.0f;\n{}{}\n}}\n",
+                        problem_.constants, problem_.b);
+    code += "void store(int m, int n, float total) const {\nif (m >= m1 || n >= n1) return;\n";
+    if (splits > 1) {
+      // The result's own order, so that the next stage reads what it writes in step.
+      code += problem_.constants + problem_.coordinates;
+      const Shape& shape = region_.producer->output_type().shape;
+      std::vector<std::string> names;
+      for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
+      code += fmt::format("((float*)@W@)[(i64)part * {} + {}] = total;\n", outputs,
+                          offset_text(names, shape.strides()));
+    } else {
+      code += problem_.constants + problem_.coordinates;
+      write_results(code, "total");
+    }
+    code += "}\n};\n";
+    const auto offset = [&](ContractProblem::Batch which, std::int64_t size) {
+      return fmt::format("part * {}", by_item && problem_.batch == which ? size : 0);
+    };
+    code += fmt::format("const int tile = unit % {0}, part = unit / {0};\n", tiles);
+    code += fmt::format("const int tm = tile % {0}, tn = tile / {0} % {1}, g = tile / {2};\n",
+                        tiles_m, tiles_n, tiles_m * tiles_n);
+    code += fmt::format("const int mb = {}, nb = {};\n", offset(ContractProblem::Batch::m, share.m),
+                        offset(ContractProblem::Batch::n, share.n));
+    if (by_item) {
+      code += fmt::format("const int ka = {}, kb = ka + {};\n",
+                          offset(ContractProblem::Batch::k, share.k), share.k);
+    } else {
+      // Whole slabs, so that no slab is cut.
+      const std::int64_t length = ceil_div(ceil_div(problem_.k, splits), f.bk) * f.bk;
+      code += fmt::format("const int ka = min(part * {0}, {1}), kb = min(ka + {0}, {1});\n", length,
+                          problem_.k);
+    }
+    code += fmt::format("const Problem problem{{P, step, g, mb + {}, nb + {}, part}};\n", share.m,
+                        share.n);
+    code += fmt::format(
+        "contract<Problem, {}, {}, {}, {}, {}, {}, {}, {}>(problem, mb + tm * {}, nb + tn * {}, "
+        "ka, kb, smem);\n",
+        f.bm, f.bn, f.bk, f.tm, f.tn, f.groups, problem_.a_along_k, problem_.b_along_n, f.bm, f.bn);
+    first.body = std::move(code);
+    if (splits == 1) return {std::move(first)};
+    std::erase_if(first.accesses, [](const Access& access) { return access.write; });
+    first.accesses.push_back({-1, true, by_item});
+    Stage rest = whole;
+    if (by_item) {
+      for (Access& access : rest.accesses) access.by_item = false;
+    }
+    const StoreFn store = [this](std::string& text, const std::string&, const auto& kept,
+                                 const auto& totals) {
+      for (std::size_t axis = 0; axis < kept.size(); ++axis) {
+        text += fmt::format("const u32 c{} = {};\n", axis, kept[axis]);
+      }
+      write_results(text, totals[0]);
+    };
+    return {std::move(first),
+            add_parts(rest, region_.producer->output_type().shape, splits, "s", store)};
+  }
+
+  Region region_;
+  ContractProblem problem_;
+};
+
+Support supports_contract(const Node& node, const Backend&) {
+  if (const Support types = check_types(node); !types) return types;
+  const Region region = region_of(node, std::vector<int>(node.inputs().size()));
+  if (region.producer == nullptr || !is_contraction(*region.producer)) {
+    return Support::no("it is no product or convolution");
+  }
+  if (!region.reductions.empty()) return Support::no("an epilogue takes no reductions");
+  const DType dtype = region.producer->input_type(0).dtype;
+  if (dtype == DType::f64) return Support::no("f64 exists on the host alone");
+  for (const Value& result : region.results) {
+    if (result.shape() != region.producer->output_type().shape) {
+      return Support::no("an epilogue has the producer's shape");
+    }
+  }
+  constexpr std::int64_t kMost = std::numeric_limits<int>::max();
+  const ContractProblem problem = contract_problem(*region.producer, region);
+  if (problem.m * problem.groups > kMost || problem.n > kMost || problem.k > kMost) {
+    return Support::no("it has more than 2^31 rows, columns or terms");
+  }
+  return Support::yes();
+}
+
+std::unique_ptr<Kernel> make_contract(const KernelProblem& problem, const Backend&) {
+  return std::make_unique<ContractKernel>(problem);
+}
+
+}  // namespace
+
+void register_contract_kernels(KernelTable& table) {
+  for (const OpDef* op : {&matmul_op(), &conv2d_op(), &conv2d_input_grad_op(),
+                          &conv2d_weight_grad_op(), &fused_op()}) {
+    table.register_kernel(op->name, {"tiles", supports_contract, make_contract});
+  }
+}
+
+}  // namespace ingot::cuda

@@ -1,0 +1,36 @@
+// Products and convolutions as one thing: out(g, m, n) = sum over k of a(g, m, k) b(g, k, n).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ingot/backends/cuda/element.h"
+#include "ingot/ir/target.h"
+
+namespace ingot::cuda {
+
+/// The problem and the text of its parts. Texts may use the constants that `constants` declares and
+/// the ints g, m, k and n.
+struct ContractProblem {
+  std::int64_t groups = 1;
+  std::int64_t m = 0, n = 0, k = 0;
+  std::string constants;
+  std::string a;  ///< body of `float a(int m, int k)`
+  std::string b;  ///< body of `float b(int k, int n)`
+  /// Declares c0, c1, ... of the result from g, m, n.
+  std::string coordinates;
+  bool a_along_k = true;  ///< neighbours in memory are neighbours along k (or m)
+  bool b_along_n = true;  ///< along n (or k)
+  /// Which of the three holds the batch in its outermost part, for operands whose axis 0 it is.
+  enum class Batch : std::uint8_t { none, m, n, k };
+  Batch batch = Batch::none;
+};
+
+/// Of a matmul, conv2d, conv2d_input_grad or conv2d_weight_grad Node whose operands are in the
+/// Region. Null-like (m = 0 and refused) reasons are Support's.
+ContractProblem contract_problem(const Node& node, const Region& region);
+/// Whether the op is one of them.
+bool is_contraction(const Node& node);
+
+}  // namespace ingot::cuda

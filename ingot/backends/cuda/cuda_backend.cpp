@@ -1,0 +1,87 @@
+#include "ingot/backends/cuda/cuda_backend.h"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <utility>
+
+#include "ingot/backends/cuda/cuda_kernel.h"
+#include "ingot/backends/cuda/driver.h"
+#include "ingot/backends/cuda/library.h"
+#include "ingot/backends/cuda/nvrtc.h"
+#include "ingot/base/error.h"
+#include "ingot/ir/core_ops.h"
+#include "ingot/ir/op_def.h"
+
+namespace ingot::cuda {
+namespace {
+
+// Below this, every Value of a step has memory of its own, so that kernels of one step may overlap.
+constexpr std::int64_t kApartBytes = 256 << 20;
+
+std::string found(std::span<const std::string_view> names) {
+  const Library library(names);
+  return library.loaded() ? library.detail() : "missing (" + library.detail() + ")";
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts)
+    : device_(std::move(device)), facts_(std::move(facts)) {
+#define INGOT_CUDA_KERNELS(family) register_##family##_kernels(table_);
+#include "ingot/backends/cuda/cuda_kernels.inc"
+#undef INGOT_CUDA_KERNELS
+}
+
+bool CudaBackend::claims(const Node& composite) const { return supports(composite).ok; }
+
+LayoutWish CudaBackend::layouts(const Node& node) const {
+  LayoutWish wish;
+  wish.agnostic = false;
+  wish.inputs.assign(node.inputs().size(), Layout{});
+  wish.outputs.assign(node.outputs().size(), Layout{});
+  return wish;
+}
+
+bool CudaBackend::accepts(const Node&, const Layout& layout) const { return layout.is_plain(); }
+
+Support CudaBackend::can_fuse(std::span<const Node* const> region_nodes,
+                              const Node& consumer) const {
+  return can_join(region_nodes, consumer);
+}
+
+std::shared_ptr<Device> CudaBackend::device() const {
+  if (device_ == nullptr) {
+    throw unsupported_error("device \"cuda\": must have a GPU to run on, got a plan for one");
+  }
+  return device_;
+}
+
+bool CudaBackend::reuses_memory(std::int64_t total_bytes) const noexcept {
+  return total_bytes > kApartBytes;
+}
+
+std::unique_ptr<Runner> CudaBackend::make_runner(const RunnerRequest& request) const {
+  return make_cuda_runner(request, device_);
+}
+
+std::vector<std::pair<std::string, std::string>> CudaBackend::facts() const {
+  int version = 0;
+  check(driver().DriverGetVersion(&version), "asking for the driver's version");
+  const MemoryInfo memory = device_->memory_info();
+  constexpr std::array<std::string_view, 1> kCudnn{"libcudnn.so.9"};
+  constexpr std::array<std::string_view, 2> kCublasLt{"libcublasLt.so.13", "libcublasLt.so.12"};
+  return {{"gpu", facts_.name},
+          {"capability", fmt::format("{}.{}", facts_.arch / 10, facts_.arch % 10)},
+          {"multiprocessors", std::to_string(facts_.multiprocessors)},
+          {"memory", fmt::format("{:.1f} GiB, {:.1f} free",
+                                 static_cast<double>(memory.total_bytes) / (1 << 30),
+                                 static_cast<double>(memory.free_bytes) / (1 << 30))},
+          {"driver", fmt::format("for CUDA {}.{}", version / 1000, version % 1000 / 10)},
+          {"nvrtc",
+           compiler_trouble().empty() ? compiler_description() : "missing: " + compiler_trouble()},
+          {"cudnn", found(kCudnn)},
+          {"cublasLt", found(kCublasLt)}};
+}
+
+}  // namespace ingot::cuda

@@ -1,0 +1,45 @@
+// The backend for NVIDIA GPUs.
+#pragma once
+
+#include <memory>
+
+#include "ingot/backends/cuda/cuda_device.h"
+#include "ingot/runtime/backend.h"
+
+namespace ingot::cuda {
+
+class CudaBackend final : public Backend {
+ public:
+  /// Runs on `device`; null: it plans and generates for `facts`, and nothing can run.
+  CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts);
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "cuda"; }
+  [[nodiscard]] bool claims(const Node& composite) const override;
+  [[nodiscard]] LayoutWish layouts(const Node& node) const override;
+  [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override;
+  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
+                                 const Node& consumer) const override;
+  [[nodiscard]] std::size_t alignment() const noexcept override { return 256; }
+
+  [[nodiscard]] std::shared_ptr<Device> device() const override;
+  [[nodiscard]] const KernelTable& kernels() const override { return table_; }
+  [[nodiscard]] int threads() const noexcept override { return facts_.multiprocessors; }
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> facts() const override;
+  [[nodiscard]] std::unique_ptr<Runner> make_runner(const RunnerRequest& request) const override;
+  [[nodiscard]] bool reuses_memory(std::int64_t total_bytes) const noexcept override;
+
+  [[nodiscard]] const GpuFacts& gpu() const noexcept { return facts_; }
+
+ private:
+  std::shared_ptr<CudaDevice> device_;
+  GpuFacts facts_;
+  KernelTable table_;
+};
+
+/// Whether `consumer` may join; see Target::can_fuse.
+Support can_join(std::span<const Node* const> region, const Node& consumer);
+
+std::unique_ptr<Runner> make_cuda_runner(const RunnerRequest& request,
+                                         std::shared_ptr<CudaDevice> device);
+
+}  // namespace ingot::cuda

@@ -1,0 +1,120 @@
+// What joins one kernel.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+#include "ingot/backends/cuda/contract_problem.h"
+#include "ingot/backends/cuda/cuda_backend.h"
+#include "ingot/backends/cuda/map_kernel.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/ops/common.h"
+#include "ingot/ops/node_kinds.h"
+#include "ingot/ops/reduction.h"
+
+namespace ingot::cuda {
+namespace {
+
+// Text that a compiler gets through quickly and whose values fit into registers.
+constexpr std::size_t kMaxNodes = 48;
+constexpr std::size_t kMaxOperands = 32;
+
+const Shape& loop_shape(const Node& node) {
+  return is_reduction(node) ? node.input_type(0).shape : node.output_type().shape;
+}
+
+bool broadcasts_to(const Shape& small, const Shape& large) {
+  const std::array types{TensorType{DType::f32, small}, TensorType{DType::f32, large}};
+  const auto both = broadcast_shapes(types);
+  return both && both->numel() == large.numel();
+}
+
+Support check_sizes(std::span<const Node* const> region, const Node& consumer) {
+  if (region.size() >= kMaxNodes) return Support::no(fmt::format("{} nodes", region.size()));
+  std::vector<const Node*> nodes(region.begin(), region.end());
+  nodes.push_back(&consumer);
+  std::vector<Value> operands;
+  for (const Node* node : nodes) {
+    for (const Value& input : node->inputs()) {
+      if (std::ranges::find(nodes, input.node()) != nodes.end()) continue;
+      if (std::ranges::find(operands, input) == operands.end()) operands.push_back(input);
+    }
+  }
+  if (operands.size() > kMaxOperands) {
+    return Support::no(fmt::format("{} operands", operands.size()));
+  }
+  return Support::yes();
+}
+
+Support fits_epilogue(const Node& producer, const Node& node) {
+  if (is_reduction(node)) return Support::no("an epilogue takes no reductions");
+  if (node.output_type().shape != producer.output_type().shape) {
+    return Support::no(fmt::format("an epilogue of {} takes no {}",
+                                   producer.output_type().shape.to_string(),
+                                   node.output_type().shape.to_string()));
+  }
+  return Support::yes();
+}
+
+Support check_reductions(std::span<const Node* const> region, const Node& consumer) {
+  const Node* reduction = is_reduction(consumer) ? &consumer : nullptr;
+  const Shape* widest = &loop_shape(consumer);
+  for (const Node* node : region) {
+    if (is_reduction(*node)) {
+      for (const Value& input : consumer.inputs()) {
+        if (input.node() == node) {
+          return Support::no(fmt::format("it reads the reduction {}", node->op().name));
+        }
+      }
+      if (reduction != nullptr && (reduced_axes(*node) != reduced_axes(*reduction) ||
+                                   loop_shape(*node) != loop_shape(*reduction))) {
+        return Support::no("the reductions differ in shape or axes");
+      }
+      reduction = node;
+    }
+    if (loop_shape(*node).numel() > widest->numel()) widest = &loop_shape(*node);
+  }
+  if (reduction != nullptr && loop_shape(*reduction) != *widest) {
+    return Support::no(fmt::format("{} is not the region's {}", loop_shape(*reduction).to_string(),
+                                   widest->to_string()));
+  }
+  for (const Node* node : region) {
+    if (!broadcasts_to(loop_shape(*node), *widest)) {
+      return Support::no(fmt::format("{} does not broadcast to {}", loop_shape(*node).to_string(),
+                                     widest->to_string()));
+    }
+  }
+  if (!broadcasts_to(loop_shape(consumer), *widest)) {
+    return Support::no(fmt::format("{} does not broadcast to {}", loop_shape(consumer).to_string(),
+                                   widest->to_string()));
+  }
+  return Support::yes();
+}
+
+bool is_producer(const Node& node) { return !is_pointwise(node) && !is_reduction(node); }
+
+}  // namespace
+
+Support can_join(std::span<const Node* const> region, const Node& consumer) {
+  if (is_producer(consumer)) {
+    return Support::no(fmt::format("{} begins a kernel", consumer.op().name));
+  }
+  const auto producer =
+      std::ranges::find_if(region, [](const Node* node) { return is_producer(*node); });
+  if (producer != region.end()) {
+    const OpDef& op = (*producer)->op();
+    if (!is_contraction(**producer) && !takes_epilogue(op)) {
+      return Support::no(fmt::format("{} takes no epilogue", op.name));
+    }
+    for (const Node* node : region) {
+      if (node == *producer) continue;
+      if (const Support support = fits_epilogue(**producer, *node); !support) return support;
+    }
+    if (const Support support = fits_epilogue(**producer, consumer); !support) return support;
+    return check_sizes(region, consumer);
+  }
+  if (const Support support = check_reductions(region, consumer); !support) return support;
+  return check_sizes(region, consumer);
+}
+
+}  // namespace ingot::cuda

@@ -1,0 +1,196 @@
+#include "ingot/backends/cuda/reduce_plan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace ingot::cuda {
+namespace {
+
+constexpr std::int64_t kMaxSplits = 1024;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+std::int64_t power_of_two(std::int64_t n) {
+  return static_cast<std::int64_t>(
+      std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(n, 1))));
+}
+
+/// Lanes across outputs and across terms; their product is the block.
+struct Lanes {
+  std::int64_t tx;
+  std::int64_t ty;
+};
+
+Lanes choose_lanes(const ReducePlan& plan, std::int64_t outputs, std::int64_t length) {
+  if (plan.reduced_fast) {
+    const std::int64_t ty =
+        std::clamp<std::int64_t>(power_of_two(ceil_div(length, 4)), 1, kThreads);
+    return {kThreads / ty, ty};
+  }
+  const std::int64_t most = std::clamp<std::int64_t>(power_of_two(outputs), 1, kThreads);
+  // Wide enough to read whole lines, narrow enough that the terms have lanes.
+  const std::int64_t tx = length >= 16 ? std::min<std::int64_t>(most, 32) : most;
+  const std::int64_t ty = std::min(kThreads / tx, power_of_two(length));
+  return {kThreads / ty, ty};
+}
+
+struct Cut {
+  std::int64_t splits;   ///< parts of the terms
+  std::int64_t length;   ///< terms of a part
+  std::int64_t outputs;  ///< outputs of an item (or all)
+};
+
+/// The body that adds terms; ends with `t0, t1, ...` in the lanes with ty == 0.
+std::string write_totals(const ReducePlan& plan, const Cut& cut, const Lanes& lanes,
+                         const std::function<void(std::string&)>& finish) {
+  const std::int64_t terms = plan.reduced.numel();
+  const std::int64_t chunks = ceil_div(cut.outputs, lanes.tx);
+  std::string code;
+  code += fmt::format("const int chunk = unit % {}, part = unit / {};\n", chunks, chunks);
+  if (plan.reduced_fast) {
+    code += fmt::format("const int ty = threadIdx.x % {0}, tx = threadIdx.x / {0};\n", lanes.ty);
+  } else {
+    code += fmt::format("const int tx = threadIdx.x % {0}, ty = threadIdx.x / {0};\n", lanes.tx);
+  }
+  code += fmt::format("const i64 own = (i64)chunk * {} + tx;\nconst bool live = own < {};\n",
+                      lanes.tx, cut.outputs);
+  for (std::size_t c = 0; c < plan.components.size(); ++c) {
+    code += fmt::format("float t{} = {};\n", c, plan.components[c] == 's' ? "0.0f" : "-infinity()");
+  }
+  code += "@OUT@";
+  const auto kept = write_decode(code, "k", "out", plan.kept);
+  code += fmt::format("if (live) {{\nconst i64 stop = {};\n",
+                      cut.splits == 1
+                          ? fmt::format("{}", terms)
+                          : fmt::format("min((i64){}, ((i64)split + 1) * {})", terms, cut.length));
+  code +=
+      fmt::format("#pragma unroll 4\nfor (i64 r = (i64)split * {} + ty; r < stop; r += {}) {{\n",
+                  cut.length, lanes.ty);
+  const auto reduced = write_decode(code, "r", "r", plan.reduced);
+  const auto values = plan.term(code, "out", kept, reduced);
+  for (std::size_t c = 0; c < values.size(); ++c) {
+    code += plan.components[c] == 's' ? fmt::format("t{} += {};\n", c, values[c])
+                                      : fmt::format("t{0} = op_max(t{0}, {1});\n", c, values[c]);
+  }
+  code += "}\n}\n";
+  for (std::size_t c = 0; c < plan.components.size(); ++c) {
+    code += fmt::format("t{0} = over_lanes<{1}, {2}, {3}, {4}>(t{0}, smem);\n", c, lanes.tx,
+                        lanes.ty, plan.reduced_fast, plan.components[c] == 's' ? "OpSum" : "OpMax");
+  }
+  code += "if (live && ty == 0) {\n";
+  finish(code);
+  code += "}\n";
+  return code;
+}
+
+std::vector<std::string> total_names(const ReducePlan& plan) {
+  std::vector<std::string> names;
+  for (std::size_t c = 0; c < plan.components.size(); ++c) names.push_back(fmt::format("t{}", c));
+  return names;
+}
+
+void replace_out(std::string& code, const std::string& text) {
+  const std::size_t at = code.find("@OUT@");
+  code.replace(at, 5, text);
+}
+
+}  // namespace
+
+std::int64_t reduce_splits(std::int64_t outputs, std::int64_t length, int multiprocessors) {
+  // Enough blocks for the machine, each with terms enough to be worth a second stage.
+  const std::int64_t blocks = ceil_div(outputs, 32);
+  const std::int64_t wanted = ceil_div(2LL * multiprocessors, std::max<std::int64_t>(blocks, 1));
+  const std::int64_t most = std::max<std::int64_t>(length / 512, 1);
+  return std::clamp<std::int64_t>(std::min(wanted, most), 1, kMaxSplits);
+}
+
+Stage add_parts(const Stage& whole, const Shape& kept_shape, std::int64_t splits,
+                const std::string& components, const StoreFn& store) {
+  const std::int64_t outputs = kept_shape.numel();
+  std::vector<std::string> totals;
+  for (std::size_t c = 0; c < components.size(); ++c) totals.push_back(fmt::format("t{}", c));
+  Stage second = whole;
+  second.mode = Mode::grid;
+  second.accesses.push_back({-1, false, false});
+  second.flops = static_cast<double>(outputs * splits) * static_cast<double>(components.size());
+  second.bytes = 4 * second.flops;
+  // Few outputs: several lanes share the parts; many: one thread an output.
+  const std::int64_t ty = outputs >= 4096 ? 1 : std::min<std::int64_t>(power_of_two(splits), 8);
+  const std::int64_t tx = kThreads / ty;
+  second.units = ceil_div(outputs, tx);
+  second.units_per_item = 0;
+  second.shared_bytes = kThreads * 4;
+  std::string code = fmt::format(
+      "const int tx = threadIdx.x % {0}, ty = threadIdx.x / {0};\n"
+      "const i64 own = (i64)unit * {0} + tx;\nconst bool live = own < {1};\n"
+      "const i64 out = live ? own : 0;\n",
+      tx, outputs);
+  for (std::size_t c = 0; c < components.size(); ++c) {
+    const bool sum = components[c] == 's';
+    code += fmt::format("float t{} = {};\n", c, sum ? "0.0f" : "-infinity()");
+    code += fmt::format(
+        "if (live) {{\n#pragma unroll 8\nfor (int s = ty; s < {0}; s += {1}) {{ const float v = "
+        "((const float*)@W@)[((i64){2} * {0} + s) * {3} + out]; {4} }} }}\n",
+        splits, ty, c, outputs,
+        sum ? fmt::format("t{} += v;", c) : fmt::format("t{0} = op_max(t{0}, v);", c));
+    code += fmt::format("t{0} = over_lanes<{1}, {2}, false, {3}>(t{0}, smem);\n", c, tx, ty,
+                        sum ? "OpSum" : "OpMax");
+  }
+  code += "if (live && ty == 0) {\n";
+  const auto kept = write_decode(code, "k", "out", kept_shape);
+  store(code, "out", kept, totals);
+  code += "}\n";
+  second.body = std::move(code);
+  return second;
+}
+
+std::vector<Stage> reduce_stages(const StageRequest& request, const ReducePlan& plan,
+                                 std::int64_t splits, const Stage& whole) {
+  const std::int64_t outputs = plan.kept.numel();
+  const std::int64_t terms = plan.reduced.numel();
+  const bool kept_items = request.mode == Mode::item && !request.reduced;
+  Cut cut{splits, splits == 1 ? terms : ceil_div(terms, splits),
+          kept_items ? outputs / request.items : outputs};
+  const Lanes lanes = choose_lanes(plan, cut.outputs, cut.length);
+  Stage first = whole;
+  first.mode = request.mode;
+  const std::int64_t chunks = ceil_div(cut.outputs, lanes.tx);
+  const std::int64_t parts = kept_items ? request.items : splits;
+  first.units = chunks * parts;
+  first.units_per_item = request.mode == Mode::item ? chunks : 0;
+  first.shared_bytes = kThreads * 4;
+  first.flops = plan.flops_per_term * static_cast<double>(outputs) * static_cast<double>(terms);
+  const std::vector<std::string> totals = total_names(plan);
+  const std::size_t components = plan.components.size();
+  if (splits == 1) {
+    first.body = write_totals(plan, cut, lanes, [&](std::string& code) {
+      std::vector<std::string> kept;
+      for (int axis = 0; axis < plan.kept.rank(); ++axis) kept.push_back(fmt::format("k{}", axis));
+      plan.store(code, "out", kept, totals);
+    });
+    replace_out(first.body,
+                kept_items ? fmt::format("const int split = 0;\nconst i64 out = (i64)part * {} + "
+                                         "(live ? own : 0);\n",
+                                         cut.outputs)
+                           : "const int split = 0;\nconst i64 out = live ? own : 0;\n");
+    return {std::move(first)};
+  }
+  // Partial sums: [component][split][output].
+  first.body = write_totals(plan, cut, lanes, [&](std::string& code) {
+    for (std::size_t c = 0; c < components; ++c) {
+      code += fmt::format("((float*)@W@)[((i64){} * {} + split) * {} + out] = t{};\n", c, splits,
+                          outputs, c);
+    }
+  });
+  replace_out(first.body, "const int split = part;\nconst i64 out = live ? own : 0;\n");
+  const bool by_item = request.mode == Mode::item;
+  std::erase_if(first.accesses, [&](const Access& a) { return a.write && by_item && !a.by_item; });
+  first.accesses.push_back({-1, true, by_item});
+
+  return {std::move(first), add_parts(whole, plan.kept, splits, plan.components, plan.store)};
+}
+
+}  // namespace ingot::cuda

@@ -1,0 +1,280 @@
+#include "ingot/backends/cuda/schedule.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ingot/backends/cuda/batch_axes.h"
+#include "ingot/backends/cuda/cuda_kernel.h"
+#include "ingot/backends/cuda/step_stages.h"
+#include "ingot/base/error.h"
+
+namespace ingot::cuda {
+namespace {
+
+// What one multiprocessor does in a cycle with generated code: multiply-adds, bytes from L2.
+constexpr double kFlopsPerCycle = 2 * 128 * 0.35;
+constexpr double kBytesPerCycle = 32;
+
+const CudaKernel& kernel_of(const Launch& launch) {
+  const auto* kernel = dynamic_cast<const CudaKernel*>(launch.kernel.get());
+  if (kernel == nullptr) {
+    throw unsupported_error("device \"cuda\": kernels must be of this backend, got " +
+                            std::string(launch.kernel->name()));
+  }
+  return *kernel;
+}
+
+/// Collects the stages of a Program in order.
+class Sequencer {
+ public:
+  Sequencer(const Program& program, const GpuFacts& gpu) : program_(program), gpu_(gpu) {}
+
+  template <typename Cut>
+  std::vector<PlacedStage> run(Cut&& cut) {
+    for (std::size_t i = 0; i < program_.main.size(); ++i) {
+      add(program_.main[i], cut(program_.main[i], static_cast<int>(i)), false);
+    }
+    for (const SlotCopy& copy : program_.snapshots) add_copy(copy, false);
+    for (const Launch& launch : program_.commit) add(launch, cut(launch, -1), true);
+    for (const SlotCopy& copy : program_.copies) add_copy(copy, true);
+    PlacedStage end;
+    end.stage = finish_stage(program_);
+    end.last = true;
+    placed_.push_back(std::move(end));
+    return std::move(placed_);
+  }
+
+  [[nodiscard]] StageRequest grid_request(const Launch& launch) const {
+    return {.launch = launch, .multiprocessors = gpu_.multiprocessors};
+  }
+
+ private:
+  void add(const Launch& launch, std::vector<Stage> stages, bool commit) {
+    for (Stage& stage : stages) {
+      stage.commit = commit;
+      // A launch's later stages do not touch all that the launch does.
+      std::erase_if(stage.accesses, [&](const Access& access) {
+        const std::string name =
+            access.slot < 0 ? std::string("@W@") : fmt::format("@{}@", access.slot);
+        return stage.body.find(name) == std::string::npos;
+      });
+      PlacedStage placed;
+      placed.stage = std::move(stage);
+      placed.node = launch.node->id();
+      placed.scratch_offset = launch.scratch_offset;
+      placed_.push_back(std::move(placed));
+    }
+  }
+  void add_copy(const SlotCopy& copy, bool commit) {
+    if (program_.slots[static_cast<std::size_t>(copy.to)].bytes() == 0) return;
+    PlacedStage placed;
+    placed.stage = copy_stage(program_, copy, commit);
+    placed_.push_back(std::move(placed));
+  }
+
+  const Program& program_;
+  const GpuFacts& gpu_;
+  std::vector<PlacedStage> placed_;
+};
+
+/// Why two stages may not run at once: the memory they meet in, all of it item by item or not.
+struct Conflict {
+  bool any = false;
+  bool by_item = true;
+};
+
+Conflict conflict_of(const Program& program, const PlacedStage& a, const PlacedStage& b) {
+  Conflict conflict;
+  const auto memory_of = [&](const PlacedStage& placed, const Access& access) {
+    // Workspaces do not overlap, since every stage's memory lives throughout the step.
+    return access.slot < 0 ? std::pair{1, placed.scratch_offset}
+                           : std::pair{0, std::int64_t{program.root_of(access.slot)}};
+  };
+  for (const Access& x : a.stage.accesses) {
+    for (const Access& y : b.stage.accesses) {
+      if (!x.write && !y.write) continue;
+      if (memory_of(a, x) != memory_of(b, y)) continue;
+      conflict.any = true;
+      conflict.by_item &= x.by_item && y.by_item;
+    }
+  }
+  return conflict;
+}
+
+/// Puts stages into phases, each as early as what it depends on allows.
+class Phaser {
+ public:
+  explicit Phaser(const Program& program) : program_(program) {}
+
+  std::vector<Phase> run(std::vector<PlacedStage> stages) {
+    std::vector<Phase> phases;
+    while (!stages.empty()) {
+      Phase phase;
+      std::vector<PlacedStage> deferred;
+      bool main_left = false;
+      in_phase_.clear();
+      for (PlacedStage& placed : stages) {
+        const bool ends = placed.stage.commit || placed.last;
+        const bool waits = (ends && (main_left || main_in_phase())) || meets(deferred, placed) ||
+                           !join(phase, placed);
+        if (!waits) continue;
+        main_left |= !ends;
+        deferred.push_back(std::move(placed));
+      }
+      phases.push_back(std::move(phase));
+      stages = std::move(deferred);
+    }
+    return phases;
+  }
+
+ private:
+  struct Entry {
+    Mode mode;
+    int lane;
+    bool ends;
+    PlacedStage copy;
+  };
+
+  [[nodiscard]] bool main_in_phase() const {
+    return std::ranges::any_of(in_phase_, [](const Entry& e) { return !e.ends; });
+  }
+  [[nodiscard]] bool meets(const std::vector<PlacedStage>& others, const PlacedStage& own) const {
+    return std::ranges::any_of(
+        others, [&](const PlacedStage& other) { return conflict_of(program_, other, own).any; });
+  }
+
+  bool join(Phase& phase, PlacedStage& placed) {
+    int lane = -1;
+    for (const Entry& entry : in_phase_) {
+      const Conflict conflict = conflict_of(program_, entry.copy, placed);
+      if (!conflict.any) continue;
+      const bool same_block = entry.mode == placed.stage.mode &&
+                              ((entry.mode == Mode::item && conflict.by_item) ||
+                               (entry.mode == Mode::single && (lane < 0 || lane == entry.lane)));
+      if (!same_block) return false;
+      if (entry.mode == Mode::single) lane = entry.lane;
+    }
+    if (placed.stage.mode == Mode::single) placed.lane = lane < 0 ? phase.lanes++ : lane;
+    PlacedStage copy;
+    copy.stage.accesses = placed.stage.accesses;
+    copy.scratch_offset = placed.scratch_offset;
+    in_phase_.push_back({placed.stage.mode, placed.lane, placed.stage.commit || placed.last, copy});
+    auto& list = placed.stage.mode == Mode::item   ? phase.items
+                 : placed.stage.mode == Mode::grid ? phase.grid
+                                                   : phase.single;
+    list.push_back(std::move(placed));
+    return true;
+  }
+
+  const Program& program_;
+  std::vector<Entry> in_phase_;
+};
+
+/// Until the results are there, for who waits for them with all blocks.
+double grid_cycles(const Program& program, const std::vector<Stage>& stages, int blocks) {
+  const LatencyFacts facts;
+  double cycles = 0;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    cycles += stage_cycles(program, stages[i], 1, blocks);
+    // A second stage adds up what several blocks made.
+    if (i > 0) cycles += facts.barrier;
+  }
+  return cycles;
+}
+
+/// What an item's block spends: sums over the batch are added up later, aside.
+double item_cycles(const Program& program, const std::vector<Stage>& stages, std::int64_t items,
+                   int blocks) {
+  double cycles = 0;
+  for (const Stage& stage : stages) {
+    if (stage.mode == Mode::item) cycles += stage_cycles(program, stage, items, blocks);
+  }
+  return cycles;
+}
+
+}  // namespace
+
+double stage_cycles(const Program& program, const Stage& stage, std::int64_t items, int blocks) {
+  const LatencyFacts facts;
+  double bytes = 0;
+  double shared_bytes = 0;
+  for (const Access& access : stage.accesses) {
+    if (access.slot < 0) continue;
+    const auto size =
+        static_cast<double>(program.slots[static_cast<std::size_t>(access.slot)].bytes());
+    (access.by_item ? bytes : shared_bytes) += size;
+  }
+  const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  if (stage.mode == Mode::item) {
+    const auto rounds = static_cast<double>(ceil_div(items, blocks));
+    const double share = 1.0 / static_cast<double>(items);
+    const double flops = stage.flops * share;
+    // Every item reads what it does not have to itself in full.
+    return facts.stage + rounds * std::max(flops / kFlopsPerCycle,
+                                           (bytes * share + shared_bytes) / kBytesPerCycle);
+  }
+  const std::int64_t used =
+      stage.mode == Mode::single ? 1 : std::min<std::int64_t>(blocks, stage.units);
+  const auto rounds = static_cast<double>(ceil_div(stage.units, std::max<std::int64_t>(used, 1)));
+  const double share = rounds / static_cast<double>(stage.units);
+  return facts.stage +
+         share * std::max(stage.flops / kFlopsPerCycle, (bytes + shared_bytes) / kBytesPerCycle);
+}
+
+std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, bool) {
+  Sequencer sequencer(program, gpu);
+  return sequencer.run([&](const Launch& launch, int) {
+    return kernel_of(launch).stages(sequencer.grid_request(launch));
+  });
+}
+
+Schedule schedule(const Program& program, const GpuFacts& gpu, bool) {
+  const LatencyFacts facts;
+  const BatchAxes batch = find_batch(program);
+  Sequencer sequencer(program, gpu);
+  const auto cut = [&](const Launch& launch, int main_index) {
+    const CudaKernel& kernel = kernel_of(launch);
+    std::vector<Stage> grid = kernel.stages(sequencer.grid_request(launch));
+    for (Stage& stage : grid) {
+      if (stage.units == 1) stage.mode = Mode::single;
+    }
+    if (main_index < 0 || batch.items < 2) return grid;
+    const BatchUse& use = batch.main[static_cast<std::size_t>(main_index)];
+    if (use.kind == BatchUse::Kind::none || !kernel.separable(batch.items)) return grid;
+    StageRequest request = sequencer.grid_request(launch);
+    request.mode = Mode::item;
+    request.items = batch.items;
+    request.item_inputs = use.item_inputs;
+    request.reduced = use.kind == BatchUse::Kind::reduced;
+    std::vector<Stage> items = kernel.stages(request);
+    for (Stage& stage : items) {
+      if (stage.mode == Mode::grid && stage.units == 1) stage.mode = Mode::single;
+    }
+    const double by_item = item_cycles(program, items, batch.items, gpu.multiprocessors);
+    const double by_grid = grid_cycles(program, grid, gpu.multiprocessors);
+    // Staying with the item saves the barrier that all blocks would need.
+    return by_item <= by_grid + facts.barrier ? items : grid;
+  };
+  Schedule result;
+  result.items = batch.items;
+  result.phases = Phaser(program).run(sequencer.run(cut));
+  for (const Phase& phase : result.phases) {
+    result.cycles += facts.barrier;
+    double widest = 0;
+    double chain = 0;
+    for (const PlacedStage& placed : phase.items) {
+      chain += stage_cycles(program, placed.stage, batch.items, gpu.multiprocessors);
+    }
+    for (const auto* list : {&phase.grid, &phase.single}) {
+      for (const PlacedStage& placed : *list) {
+        widest += stage_cycles(program, placed.stage, batch.items, gpu.multiprocessors);
+      }
+    }
+    result.cycles += std::max(chain, widest);
+  }
+  return result;
+}
+
+}  // namespace ingot::cuda

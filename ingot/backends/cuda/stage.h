@@ -1,0 +1,66 @@
+// Generated work: what a kernel of this backend is made of.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ingot/base/dtype.h"
+#include "ingot/runtime/program.h"
+
+namespace ingot::cuda {
+
+/// Threads of every block; device/prelude.inc has the same.
+inline constexpr int kThreads = 256;
+
+/// How the units of a stage are given to blocks.
+enum class Mode : std::uint8_t {
+  grid,    ///< over all blocks
+  item,    ///< unit ranges of one item of the batch belong to one block
+  single,  ///< all to block 0
+};
+
+/// A stage reads or writes a slot, or a range of its launch's workspace.
+struct Access {
+  int slot = -1;  ///< -1: the workspace
+  bool write = false;
+  bool by_item = false;  ///< units of item b touch the b-th part alone
+};
+
+/// Work in units that blocks take in any order, each by a whole block. `body` is the inside of
+/// `void(const Params& P, i64 step, int unit, char* smem)`; it names slot k as @k@ and the
+/// workspace as @W@, both of type char*; smem is free for use, and every thread gets to the end.
+struct Stage {
+  std::string what;  ///< for reports: op "node"
+  std::string body;
+  /// Types that the body needs at namespace scope.
+  std::string types = {};
+  Mode mode = Mode::grid;
+  std::int64_t units = 1;
+  std::int64_t units_per_item = 0;  ///< mode item: units = items * units_per_item
+  int shared_bytes = 0;
+  std::vector<Access> accesses;
+  bool commit = false;  ///< changes variables: called off after a failure
+  double flops = 0;
+  double bytes = 0;
+};
+
+/// What a kernel is asked for.
+struct StageRequest {
+  const Launch& launch;
+  Mode mode = Mode::grid;
+  std::int64_t items = 0;  ///< size of the batch when mode is item
+  /// Mode item: operands whose axis 0 is the batch; and whether the results sum over it.
+  std::vector<bool> item_inputs = {};
+  bool reduced = false;
+  int multiprocessors = 132;  ///< to which the work should be cut
+};
+
+/// "float", "bf16", ...: the type in memory.
+std::string_view storage_type(DType dtype);
+/// "float", "double", "i64" or "bool": the type in registers.
+std::string_view compute_type(DType dtype);
+/// `((const float*)@3@)`
+std::string pointer_to(int slot, DType dtype, bool writable = false);
+
+}  // namespace ingot::cuda

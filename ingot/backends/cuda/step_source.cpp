@@ -1,0 +1,270 @@
+#include "ingot/backends/cuda/step_source.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "ingot/backends/cuda/step_stages.h"
+#include "ingot/runtime/kernel.h"
+
+namespace ingot::cuda {
+namespace {
+
+constexpr std::string_view kPrelude =
+#include "ingot/backends/cuda/device/prelude.inc"
+    ;
+constexpr std::string_view kReduce =
+#include "ingot/backends/cuda/device/reduce.inc"
+    ;
+constexpr std::string_view kContract =
+#include "ingot/backends/cuda/device/contract.inc"
+    ;
+
+std::string header() {
+  return std::string(kPrelude) + std::string(kReduce) + std::string(kContract);
+}
+
+/// Gives the names in stages' texts their meaning, collecting a kernel's pointers.
+class Binder {
+ public:
+  Binder(const Program& program, bool stacked) : program_(program), stacked_(stacked) {}
+
+  /// `text` with @slot@, @W@ and @N@ replaced.
+  std::string bind(const std::string& text, const PlacedStage& placed) {
+    std::string bound;
+    std::size_t from = 0;
+    while (true) {
+      const std::size_t open = text.find('@', from);
+      if (open == std::string::npos) break;
+      const std::size_t close = text.find('@', open + 1);
+      bound.append(text, from, open - from);
+      const std::string name = text.substr(open + 1, close - open - 1);
+      if (name == "N") {
+        bound += std::to_string(placed.node);
+      } else if (name == "W") {
+        bound += fmt::format("P.p[{}]", index_of({-1, placed.scratch_offset}));
+      } else {
+        bound += slot_text(std::stoi(name));
+      }
+      from = close + 1;
+    }
+    bound.append(text, from);
+    return bound;
+  }
+
+  [[nodiscard]] const std::vector<Pointer>& pointers() const noexcept { return pointers_; }
+
+ private:
+  std::string slot_text(int slot) {
+    const int root = program_.root_of(slot);
+    const std::string pointer = fmt::format("P.p[{}]", index_of({root, 0}));
+    if (!stacked_) return pointer;
+    for (std::size_t feed = 0; feed < program_.feeds.size(); ++feed) {
+      if (program_.feeds[feed].slot == root) {
+        return fmt::format("({} + step * P.stride[{}])", pointer, feed);
+      }
+    }
+    return pointer;
+  }
+  int index_of(const Pointer& pointer) {
+    const auto it = std::ranges::find(pointers_, pointer);
+    if (it != pointers_.end()) return static_cast<int>(it - pointers_.begin());
+    pointers_.push_back(pointer);
+    return static_cast<int>(pointers_.size()) - 1;
+  }
+
+  const Program& program_;
+  bool stacked_;
+  std::vector<Pointer> pointers_;
+};
+
+std::string params_struct(const std::string& name, std::size_t pointers, std::size_t feeds) {
+  return fmt::format(
+      "struct {} {{ char* p[{}]; i64 stride[{}]; Control* control; double* ring; i64 capacity; i64 "
+      "steps; }};\n",
+      name, std::max<std::size_t>(pointers, 1), std::max<std::size_t>(feeds, 1));
+}
+
+/// The loop over a stage's units; `units` is the text of init; condition; step.
+std::string unit_loop(const std::string& units, const std::string& call, const Stage& stage) {
+  return fmt::format("for ({}) {{ {}{} }}\n", units, call,
+                     stage.shared_bytes > 0 ? " __syncthreads();" : "");
+}
+
+class OneKernel {
+ public:
+  OneKernel(const Program& program, const Schedule& schedule, bool check_numerics)
+      : program_(program),
+        schedule_(schedule),
+        check_numerics_(check_numerics),
+        binder_(program, true) {}
+
+  StepSource run() {
+    std::string body = "bool go = true;\nfor (i64 step = 0; step < P.steps; ++step) {\n";
+    for (std::size_t i = 0; i < schedule_.phases.size(); ++i) {
+      write_phase(body, schedule_.phases[i]);
+      body += i + 1 < schedule_.phases.size()
+                  ? "grid_barrier(P.control, blocks);\n"
+                  : "if (step + 1 < P.steps) grid_barrier(P.control, blocks);\n";
+    }
+    body += "}\n";
+    StepSource source;
+    source.text = header() +
+                  params_struct("Params", binder_.pointers().size(), program_.feeds.size()) +
+                  functions_ +
+                  fmt::format(
+                      "extern \"C\" __global__ void __launch_bounds__({}) step_kernel(const "
+                      "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
+                      "smem[];\nconst int block = blockIdx.x, blocks = gridDim.x;\n",
+                      kThreads) +
+                  body + "}\n";
+    kernel_.name = "step_kernel";
+    kernel_.pointers = binder_.pointers();
+    kernel_.cooperative = true;
+    source.kernels.push_back(std::move(kernel_));
+    source.cycles = schedule_.cycles;
+    return source;
+  }
+
+ private:
+  /// Adds the stage as a function and returns its call.
+  std::string function(const PlacedStage& placed) {
+    const std::string name = fmt::format("stage_{}", count_++);
+    functions_ += fmt::format(
+        "// {}\nDEV void {}(const Params& P, i64 step, int unit, char* smem, "
+        "bool go) {{\n{}}}\n",
+        placed.stage.what, name, binder_.bind(placed.stage.body, placed));
+    kernel_.what.push_back(placed.stage.what);
+    kernel_.shared_bytes = std::max(kernel_.shared_bytes, placed.stage.shared_bytes);
+    return fmt::format("{}(P, step, unit, smem, go);", name);
+  }
+
+  void write_phase(std::string& body, const Phase& phase) {
+    const auto ends = [](const PlacedStage& p) { return p.stage.commit || p.last; };
+    for (const auto* list : {&phase.items, &phase.grid, &phase.single}) {
+      if (!go_known_ && std::ranges::any_of(*list, ends)) {
+        go_known_ = true;
+        const PlacedStage nothing;
+        body +=
+            fmt::format("go = {};\n", binder_.bind(may_commit(program_, check_numerics_), nothing));
+      }
+    }
+    std::int64_t used = 0;
+    if (!phase.items.empty()) {
+      body +=
+          fmt::format("for (int item = block; item < {}; item += blocks) {{\n", schedule_.items);
+      for (const PlacedStage& placed : phase.items) {
+        body +=
+            unit_loop(fmt::format("int unit = item * {0}, stop = unit + {0}; unit < stop; ++unit",
+                                  placed.stage.units_per_item),
+                      function(placed), placed.stage);
+        body += "__syncthreads();\n";
+      }
+      body += "}\n";
+      used += schedule_.items;
+    }
+    for (const PlacedStage& placed : phase.grid) {
+      body += guard(placed);
+      body +=
+          unit_loop(fmt::format("int unit = (block + blocks - {} % blocks) % blocks; unit < {}; "
+                                "unit += blocks",
+                                used, placed.stage.units),
+                    function(placed), placed.stage);
+      used += placed.stage.units;
+    }
+    for (int lane = 0; lane < phase.lanes; ++lane) {
+      body += fmt::format("if (block == {} % blocks) {{\n", used++);
+      for (const PlacedStage& placed : phase.single) {
+        if (placed.lane != lane) continue;
+        body += guard(placed);
+        body += unit_loop(fmt::format("int unit = 0; unit < {}; ++unit", placed.stage.units),
+                          function(placed), placed.stage);
+        body += "__syncthreads();\n";
+      }
+      body += "}\n";
+    }
+    kernel_.blocks = std::max(kernel_.blocks, used);
+  }
+
+  static std::string guard(const PlacedStage& placed) {
+    return placed.stage.commit ? "if (go) " : "";
+  }
+
+  const Program& program_;
+  const Schedule& schedule_;
+  bool check_numerics_;
+  Binder binder_;
+  KernelText kernel_;
+  std::string functions_;
+  int count_ = 0;
+  bool go_known_ = false;
+};
+
+}  // namespace
+
+StepSource one_kernel_source(const Program& program, const Schedule& schedule,
+                             bool check_numerics) {
+  return OneKernel(program, schedule, check_numerics).run();
+}
+
+StepSource kernels_source(const Program& program, const std::vector<PlacedStage>& stages,
+                          bool check_numerics) {
+  StepSource source;
+  source.text = header();
+  std::unordered_map<std::string, std::string> names;
+  for (const PlacedStage& placed : stages) {
+    Binder binder(program, false);
+    const Stage& stage = placed.stage;
+    std::string body;
+    if (stage.commit || placed.last) {
+      body += fmt::format("const bool go = {};\n",
+                          binder.bind(may_commit(program, check_numerics), placed));
+      if (stage.commit) body += "if (!go) return;\n";
+    }
+    body += "const i64 step = 0;\n";
+    body +=
+        unit_loop(fmt::format("int unit = blockIdx.x; unit < {}; unit += gridDim.x", stage.units),
+                  binder.bind(stage.body, placed), stage);
+    KernelText kernel;
+    kernel.pointers = binder.pointers();
+    const std::string params = params_struct("@", kernel.pointers.size(), program.feeds.size());
+    const auto [it, fresh] = names.emplace(params + body, fmt::format("kernel_{}", names.size()));
+    kernel.name = it->second;
+    kernel.what = {stage.what};
+    kernel.blocks = std::min<std::int64_t>(stage.units, 1 << 20);
+    kernel.shared_bytes = stage.shared_bytes;
+    if (fresh) {
+      source.text += fmt::format(
+          "// {}\nnamespace {} {{\n{}extern \"C\" __global__ void __launch_bounds__({}) {}(const "
+          "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
+          "smem[];\n{}}}\n}}\n",
+          stage.what, kernel.name + "_",
+          params_struct("Params", kernel.pointers.size(), program.feeds.size()), kThreads,
+          kernel.name, body);
+    }
+    source.kernels.push_back(std::move(kernel));
+  }
+  return source;
+}
+
+StepSource step_source(const Program& program, const GpuFacts& gpu, bool check_numerics) {
+  // A kernel for the whole step is made for steps in which launches would show, and whose text a
+  // compiler still gets through quickly.
+  constexpr double kMostCycles = 600e3;
+  constexpr std::size_t kMostStages = 250;
+  const Schedule one = schedule(program, gpu, check_numerics);
+  std::size_t count = 0;
+  for (const Phase& phase : one.phases) {
+    count += phase.items.size() + phase.grid.size() + phase.single.size();
+  }
+  if (one.cycles <= kMostCycles && count <= kMostStages) {
+    return one_kernel_source(program, one, check_numerics);
+  }
+  StepSource source =
+      kernels_source(program, sequence(program, gpu, check_numerics), check_numerics);
+  source.cycles = one.cycles;
+  return source;
+}
+
+}  // namespace ingot::cuda

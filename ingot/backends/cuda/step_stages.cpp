@@ -1,0 +1,78 @@
+#include "ingot/backends/cuda/step_stages.h"
+
+#include <fmt/core.h>
+
+#include <unordered_set>
+
+namespace ingot::cuda {
+namespace {
+
+const Slot& slot_at(const Program& program, int slot) {
+  return program.slots[static_cast<std::size_t>(slot)];
+}
+
+}  // namespace
+
+Stage copy_stage(const Program& program, const SlotCopy& copy, bool commit) {
+  Stage stage;
+  const Slot& to = slot_at(program, copy.to);
+  const std::int64_t bytes = to.bytes();
+  stage.what = fmt::format("copy to \"{}\"", to.value.node()->name());
+  stage.commit = commit;
+  stage.accesses = {{copy.from, false, false}, {copy.to, true, false}};
+  stage.bytes = 2.0 * static_cast<double>(bytes);
+  if (copy.predicate >= 0) {
+    stage.accesses.push_back({copy.predicate, false, false});
+    stage.body += fmt::format("if (get((const bool8*)@{}@, 0)) {{\n", copy.predicate);
+  }
+  // In words where the size allows: memory of slots is aligned to more than that.
+  const bool words = bytes % 4 == 0;
+  const std::int64_t count = words ? bytes / 4 : bytes;
+  const std::string_view type = words ? "u32" : "u8";
+  stage.units = std::max<std::int64_t>((count + kThreads - 1) / kThreads, 1);
+  stage.body += fmt::format(
+      "const i64 i = (i64)unit * {0} + threadIdx.x;\n"
+      "if (i < {1}) (({2}*)@{3}@)[i] = ((const {2}*)@{4}@)[i];\n",
+      kThreads, count, type, copy.to, copy.from);
+  if (copy.predicate >= 0) stage.body += "}\n";
+  return stage;
+}
+
+Stage finish_stage(const Program& program) {
+  Stage stage;
+  stage.what = "end of the step";
+  stage.mode = Mode::single;
+  stage.body =
+      "if (threadIdx.x == 0) {\nControl* const c = P.control;\nif (!go) {\nc->failed = 1;\n} else "
+      "{\n";
+  int count = 0;
+  for (const BoundFetch& fetch : program.fetches) count += fetch.ring_index >= 0 ? 1 : 0;
+  stage.body += fmt::format("double* const ring = P.ring + c->step % P.capacity * {};\n", count);
+  for (const BoundFetch& fetch : program.fetches) {
+    if (fetch.ring_index < 0) continue;
+    const DType dtype = slot_at(program, fetch.slot).value.dtype();
+    stage.body += fmt::format("ring[{}] = (double)get({}, 0);\n", fetch.ring_index,
+                              pointer_to(fetch.slot, dtype));
+    stage.accesses.push_back({fetch.slot, false, false});
+  }
+  stage.body += "c->step += 1;\n}\n}\n";
+  return stage;
+}
+
+std::string may_commit(const Program& program, bool check_numerics) {
+  std::string text = "P.control->failed == 0 && P.control->node < 0";
+  if (!check_numerics) return text;
+  std::unordered_set<int> written;
+  for (const Launch& launch : program.main) {
+    for (const int output : launch.outputs) written.insert(program.root_of(output));
+  }
+  for (const BoundFetch& fetch : program.fetches) {
+    const DType dtype = slot_at(program, fetch.slot).value.dtype();
+    if (fetch.ring_index < 0 || !is_float(dtype)) continue;
+    if (!written.contains(program.root_of(fetch.slot))) continue;
+    text += fmt::format(" && op_finite(get({}, 0))", pointer_to(fetch.slot, dtype));
+  }
+  return text;
+}
+
+}  // namespace ingot::cuda
