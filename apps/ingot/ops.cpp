@@ -3,6 +3,7 @@
 #include <string>
 
 #include "apps/ingot/commands.h"
+#include "ingot/base/error.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/registry.h"
 #include "ingot/runtime/backend.h"
@@ -11,7 +12,14 @@ namespace ingot::cli {
 
 int run_ops(const OpsOptions&) {
   std::vector<std::pair<std::string, std::shared_ptr<Backend>>> backends;
-  for (const std::string& name : backend_names()) backends.emplace_back(name, make_backend(name));
+  for (const std::string& name : backend_names()) {
+    try {
+      backends.emplace_back(name, make_backend(name));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::unsupported) throw;
+      std::fprintf(stderr, "ingot: %s is left out: %s\n", name.c_str(), error.message().c_str());
+    }
+  }
   std::printf("%-28s", "op");
   for (const auto& [name, backend] : backends) std::printf(" %-32s", name.c_str());
   std::printf(" summary\n");

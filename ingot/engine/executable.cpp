@@ -42,7 +42,15 @@ Executable::Impl::Impl(Program p, VariableStore& s, const CompileOptions& o)
       addresses(program.slots.size(), nullptr),
       fed(program.feeds.size()),
       ring(ring_names(program), o.ring_capacity) {
-  store->reserve_scratch(program.arena_bytes);
+  try {
+    store->reserve_scratch(program.arena_bytes);
+  } catch (Error& error) {
+    for (const MemoryOwner& owner : program.stats.largest) {
+      error.note(
+          fmt::format("\"{}\" takes {} bytes when the arena is fullest", owner.name, owner.bytes));
+    }
+    throw;
+  }
   upload_constants();
   resolve_addresses();
   runner = backend->make_runner({program, *store, addresses, o.check_numerics, o.ring_capacity});

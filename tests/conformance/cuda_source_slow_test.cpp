@@ -41,8 +41,8 @@ class CudaSource : public testing::Test {
 /// The step as one kernel for all stages, or as a kernel a stage.
 StepSource source_of(const Program& program, bool one) {
   const GpuFacts gpu;
-  return one ? one_kernel_source(program, schedule(program, gpu, true), true)
-             : kernels_source(program, sequence(program, gpu, true), true);
+  return one ? one_kernel_source(program, schedule(program, gpu), {})
+             : kernels_source(program, sequence(program, gpu), {});
 }
 
 TEST_F(CudaSource, ACaseOfEveryRecord) {
@@ -79,7 +79,7 @@ TEST_F(CudaSource, TrainingStepsOfSmallModels) {
     const Graph graph =
         train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, 32, {});
     const Program program = lower(graph, backend_);
-    const StepSource chosen = step_source(program, GpuFacts{}, true);
+    const StepSource chosen = step_source(program, GpuFacts{}, {});
     EXPECT_EQ(chosen.kernels.size(), 1u);
     EXPECT_TRUE(chosen.kernels.front().cooperative);
     EXPECT_NO_THROW(compile_kernels(chosen.text, kArch)) << chosen.text;

@@ -33,13 +33,19 @@ constexpr std::array kForms{
     TileForm{64, 64, 16, 4, 4, 1, 0.50},   TileForm{32, 128, 16, 4, 4, 1, 0.45},
     TileForm{128, 32, 16, 4, 4, 1, 0.45},  TileForm{16, 256, 16, 4, 4, 1, 0.40},
     TileForm{8, 1024, 8, 8, 4, 1, 0.50},   TileForm{8, 256, 16, 8, 1, 1, 0.35},
-    TileForm{32, 32, 32, 4, 4, 4, 0.30},   TileForm{16, 32, 32, 2, 4, 4, 0.22},
+    TileForm{32, 32, 32, 4, 4, 4, 0.30},   TileForm{32, 32, 64, 4, 4, 4, 0.30},
+    TileForm{16, 32, 64, 2, 4, 4, 0.22},   TileForm{8, 32, 64, 2, 4, 8, 0.15},
+    TileForm{8, 512, 16, 8, 2, 1, 0.40},   TileForm{16, 32, 32, 2, 4, 4, 0.22},
     TileForm{16, 16, 64, 2, 2, 4, 0.15}};
 
 constexpr double kFmaPerCycle = 128;  // of one multiprocessor
 // What another stage costs, in cycles: a barrier or a dependent node, and filling the machine.
 constexpr double kStageCycles = 2500;
-constexpr double kSlabCycles = 250;  // latency of one slab that nothing hides
+constexpr double kSlabCycles = 400;   // latency of one slab that nothing hides
+constexpr double kStoreCycles = 600;  // from the last sum to a stored result
+// Instructions around a loaded and a stored element; 64 elements of a block issue in a cycle.
+constexpr double kLoadInstructions = 30;
+constexpr double kStoreInstructions = 20;
 constexpr std::int64_t kMaxSplits = 256;
 // One row or column of outputs has nothing to reuse.
 constexpr std::int64_t kDotRows = 2;
@@ -61,6 +67,15 @@ struct Share {
   bool may_split = true;
 };
 
+/// Cycles of one unit that sums `length` terms, and of its results' way to memory.
+double unit_cycles(const TileForm& form, std::int64_t length) {
+  const double multiplies = form.bm * form.bn * form.bk / (kFmaPerCycle * form.efficiency);
+  const double loads = (form.bm + form.bn) * form.bk / 64.0 * kLoadInstructions;
+  const auto slabs = static_cast<double>(ceil_div(length, form.bk));
+  return slabs * (multiplies + loads + kSlabCycles) + kStoreCycles +
+         form.bm * form.bn / 64.0 * kStoreInstructions;
+}
+
 Choice choose(const Share& s) {
   Choice best;
   for (const TileForm& form : kForms) {
@@ -70,13 +85,10 @@ Choice choose(const Share& s) {
       const std::int64_t length = ceil_div(s.k, splits);
       if (splits > 1 && length < form.bk) break;
       const auto waves = static_cast<double>(ceil_div(tiles * splits, s.processors));
-      const auto slabs = static_cast<double>(ceil_div(length, form.bk));
-      const double slab =
-          form.bm * form.bn * form.bk / (kFmaPerCycle * form.efficiency) + kSlabCycles;
-      double cycles = waves * slabs * slab;
+      double cycles = waves * unit_cycles(form, length);
       if (splits > 1) {
         const double parts = static_cast<double>(splits * s.groups * s.m * s.n);
-        cycles += kStageCycles + parts / (8.0 * static_cast<double>(s.processors));
+        cycles += kStageCycles + parts / (4.0 * static_cast<double>(s.processors));
       }
       if (cycles < best.cycles) best = {form, splits, cycles};
     }
@@ -122,8 +134,9 @@ class ContractKernel final : public CudaKernel {
     }
     if (node().output_type().numel() == 0) return {};
     const Share share = share_of(request);
+    const bool is_product = region_.producer->op().attr_index("transpose_a") >= 0;
     const bool dot = std::min(share.m, share.n) <= kDotRows && share.groups == 1;
-    if (dot || problem_.k == 0) return dot_stages(request, whole);
+    if (is_product && dot) return dot_stages(request, whole);
     return tile_stages(request, share, whole);
   }
 
@@ -208,27 +221,15 @@ class ContractKernel final : public CudaKernel {
     return reduce_stages(request, plan, sum_by_item ? request.items : 1, own);
   }
 
-  /// g, m and n from the result's coordinates.
+  /// g, m and n of a product from the result's coordinates.
   [[nodiscard]] std::string from_coordinates(const std::vector<std::string>& c) const {
-    const Node& producer = *region_.producer;
-    const bool is_product = producer.op().attr_index("transpose_a") >= 0;
-    if (is_product) {
-      const Shape& shape = producer.output_type().shape;
-      std::string lead = fmt::format("{}", 0);
-      for (int axis = 0; axis < shape.rank() - 2; ++axis) {
-        lead = fmt::format("({}) * {} + (int){}", lead, shape[axis],
-                           c[static_cast<std::size_t>(axis)]);
-      }
-      return fmt::format("const int g = {}, m = {}, n = {};\n", lead, c[c.size() - 2], c.back());
+    const Shape& shape = region_.producer->output_type().shape;
+    std::string lead = fmt::format("{}", 0);
+    for (int axis = 0; axis < shape.rank() - 2; ++axis) {
+      lead =
+          fmt::format("({}) * {} + (int){}", lead, shape[axis], c[static_cast<std::size_t>(axis)]);
     }
-    if (problem_.batch == ContractProblem::Batch::k) {
-      return fmt::format("const int g = {0} / GO, m = {0} % GO, n = ({1} * KH + {2}) * KW + {3};\n",
-                         c[0], c[1], c[2], c[3]);
-    }
-    const bool forward = producer.op().attr_index("input_shape") < 0;
-    return fmt::format(
-        "const int g = {1} / {4}, m = {1} % {4}, n = ({0} * {5} + {2}) * {6} + {3};\n", c[0], c[1],
-        c[2], c[3], forward ? "GO" : "GI", forward ? "OH" : "H", forward ? "OW" : "W");
+    return fmt::format("const int g = {}, m = {}, n = {};\n", lead, c[c.size() - 2], c.back());
   }
 
   [[nodiscard]] std::vector<Stage> tile_stages(const StageRequest& request, const Share& share,
@@ -237,7 +238,7 @@ class ContractKernel final : public CudaKernel {
     const Choice choice = choose(share);
     const TileForm& f = choice.form;
     const std::int64_t splits = sum_by_item ? request.items : choice.splits;
-    const std::int64_t outputs = problem_.groups * problem_.m * problem_.n;
+    const std::int64_t outputs = region_.producer->output_type().numel();
     const std::int64_t tiles_m = ceil_div(share.m, f.bm);
     const std::int64_t tiles_n = ceil_div(share.n, f.bn);
     const std::int64_t tiles = share.groups * tiles_m * tiles_n;
@@ -248,23 +249,25 @@ class ContractKernel final : public CudaKernel {
     first.units_per_item = by_item ? tiles : 0;
     first.shared_bytes = f.shared_bytes();
     first.flops = 2.0 * static_cast<double>(outputs) * static_cast<double>(problem_.k);
+    first.unit_cycles = unit_cycles(f, by_item ? share.k : ceil_div(share.k, splits));
     std::string code =
-        "struct Problem {\nconst Params& P; const i64 step; const int g, m1, n1, part;\n";
+        "struct Problem {\nconst Params& P; const i64 step, item; char* const local; const int g, "
+        "m1, n1, part;\n";
     code += fmt::format("float a(int m, int k) const {{ if (m >= m1) return 0.0f;\n{}{}\n}}\n",
                         problem_.constants, problem_.a);
     code += fmt::format("float b(int k, int n) const {{ if (n >= n1) return 0.0f;\n{}{}\n}}\n",
                         problem_.constants, problem_.b);
     code += "void store(int m, int n, float total) const {\nif (m >= m1 || n >= n1) return;\n";
+    code += problem_.constants + problem_.coordinates;
+    if (!problem_.exists.empty()) code += fmt::format("if (!({})) return;\n", problem_.exists);
     if (splits > 1) {
       // The result's own order, so that the next stage reads what it writes in step.
-      code += problem_.constants + problem_.coordinates;
       const Shape& shape = region_.producer->output_type().shape;
       std::vector<std::string> names;
       for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
       code += fmt::format("((float*)@W@)[(i64)part * {} + {}] = total;\n", outputs,
                           offset_text(names, shape.strides()));
     } else {
-      code += problem_.constants + problem_.coordinates;
       write_results(code, "total");
     }
     code += "}\n};\n";
@@ -285,8 +288,9 @@ class ContractKernel final : public CudaKernel {
       code += fmt::format("const int ka = min(part * {0}, {1}), kb = min(ka + {0}, {1});\n", length,
                           problem_.k);
     }
-    code += fmt::format("const Problem problem{{P, step, g, mb + {}, nb + {}, part}};\n", share.m,
-                        share.n);
+    code +=
+        fmt::format("const Problem problem{{P, step, item, local, g, mb + {}, nb + {}, part}};\n",
+                    share.m, share.n);
     code += fmt::format(
         "contract<Problem, {}, {}, {}, {}, {}, {}, {}, {}>(problem, mb + tm * {}, nb + tn * {}, "
         "ka, kb, smem);\n",

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 
 #include "ingot/backends/cuda/map_kernel.h"
@@ -15,11 +16,11 @@ namespace {
 std::string conv_constants(const Conv2dShape& s) {
   const Window2d& w = s.window;
   return fmt::format(
-             "const int C = {}, H = {}, W = {}, O = {}, OH = {}, OW = {}, GI = {}, GO = {};\n",
+             "const u32 C = {}, H = {}, W = {}, O = {}, OH = {}, OW = {}, GI = {}, GO = {};\n",
              s.in_channels, s.in_h, s.in_w, s.out_channels, s.out_h, s.out_w, s.group_in(),
              s.group_out()) +
          fmt::format(
-             "const int KH = {}, KW = {}, SH = {}, SW = {}, PT = {}, PL = {}, DH = {}, DW = {};\n",
+             "const u32 KH = {}, KW = {}, SH = {}, SW = {}, PT = {}, PL = {}, DH = {}, DW = {};\n",
              w.kernel[0], w.kernel[1], w.stride[0], w.stride[1], w.padding[0], w.padding[2],
              w.dilation[0], w.dilation[1]);
 }
@@ -36,10 +37,10 @@ ContractProblem matmul_problem(const Node& node, const Region& region) {
   p.k = a[ta ? rank - 2 : rank - 1];
   for (int axis = 0; axis < rank - 2; ++axis) p.groups *= out[axis];
   p.constants = fmt::format("const int M = {}, N = {}, K = {};\n", p.m, p.n, p.k);
-  p.a = fmt::format("return get({}, (i64)g * M * K + {});", operand_pointer(region, node, 0),
-                    ta ? "(i64)k * M + m" : "(i64)m * K + k");
-  p.b = fmt::format("return get({}, (i64)g * K * N + {});", operand_pointer(region, node, 1),
-                    tb ? "(i64)n * K + k" : "(i64)k * N + n");
+  p.a = fmt::format("return get({}, (Index)g * M * K + {});", operand_pointer(region, node, 0),
+                    ta ? "(Index)k * M + m" : "(Index)m * K + k");
+  p.b = fmt::format("return get({}, (Index)g * K * N + {});", operand_pointer(region, node, 1),
+                    tb ? "(Index)n * K + k" : "(Index)k * N + n");
   p.a_along_k = !ta;
   p.b_along_n = !tb;
   Shape lead;
@@ -50,15 +51,21 @@ ContractProblem matmul_problem(const Node& node, const Region& region) {
   return p;
 }
 
+/// A load that always happens, from place 0 where there is nothing: no branch keeps others waiting.
+std::string guarded_read(const std::string& pointer) {
+  return fmt::format(
+      "const float value = get({}, inside ? index : 0);\nreturn inside ? value : 0.0f;", pointer);
+}
+
 /// x at (image, channel, h, w), 0 on padding; the image and place from `pixel` of the output.
 std::string read_image(const std::string& pointer, std::string_view tap, std::string_view pixel) {
   return fmt::format(
-      "const int tap = {0}, c = tap / (KH * KW), i = tap / KW % KH, j = tap % KW;\n"
-      "const int image = {1} / (OH * OW), oh = {1} / OW % OH, ow = {1} % OW;\n"
-      "const int h = oh * SH - PT + i * DH, w = ow * SW - PL + j * DW;\n"
-      "if ((unsigned)h >= (unsigned)H || (unsigned)w >= (unsigned)W) return 0.0f;\n"
-      "return get({2}, (((i64)image * C + g * GI + c) * H + h) * W + w);",
-      tap, pixel, pointer);
+      "const u32 tap = {0}, pixel = {1}, c = tap / (KH * KW), i = tap / KW % KH, j = tap % KW;\n"
+      "const u32 image = pixel / (OH * OW), oh = pixel / OW % OH, ow = pixel % OW;\n"
+      "const u32 h = oh * SH + i * DH - PT, w = ow * SW + j * DW - PL;\n"
+      "const bool inside = h < H && w < W;\n"
+      "const Index index = (((Index)image * C + g * GI + c) * H + h) * W + w;\n{2}",
+      tap, pixel, guarded_read(pointer));
 }
 
 ContractProblem forward_problem(const Node& node, const Region& region) {
@@ -69,35 +76,61 @@ ContractProblem forward_problem(const Node& node, const Region& region) {
   p.n = s.batch * s.out_h * s.out_w;
   p.k = s.group_in() * s.taps();
   p.constants = conv_constants(s);
-  p.a = fmt::format("return get({}, (i64)(g * GO + m) * (GI * KH * KW) + k);",
+  p.a = fmt::format("return get({}, (Index)(g * GO + m) * (GI * KH * KW) + k);",
                     operand_pointer(region, node, 1));
   p.b = read_image(operand_pointer(region, node, 0), "k", "n");
-  p.coordinates = "const u32 c0 = n / (OH * OW), c1 = g * GO + m, c2 = n / OW % OH, c3 = n % OW;\n";
+  p.coordinates =
+      "const u32 pixel = n, c0 = pixel / (OH * OW), c1 = g * GO + m, c2 = pixel / OW % OH, "
+      "c3 = pixel % OW;\n";
   p.batch = ContractProblem::Batch::n;
   return p;
 }
 
+/// Pixels of one remainder by the strides form a group of their own: they meet the same taps, every
+/// stride-th of the kernel. With dilation all pixels are one group that tries every tap.
 ContractProblem input_grad_problem(const Node& node, const Region& region) {
   const Conv2dShape s = conv2d_shape(node);
+  const Window2d& w = s.window;
+  const bool apart = w.dilation[0] == 1 && w.dilation[1] == 1;
+  const std::int64_t rh = apart ? w.stride[0] : 1;
+  const std::int64_t rw = apart ? w.stride[1] : 1;
+  const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const std::int64_t hh = ceil_div(s.in_h, rh);
+  const std::int64_t ww = ceil_div(s.in_w, rw);
+  const std::int64_t th = ceil_div(w.kernel[0], rh);
+  const std::int64_t tw = ceil_div(w.kernel[1], rw);
   ContractProblem p;
-  p.groups = s.groups;
+  p.groups = s.groups * rh * rw;
   p.m = s.group_in();
-  p.n = s.batch * s.in_h * s.in_w;
-  p.k = s.group_out() * s.taps();
+  p.n = s.batch * hh * ww;
+  p.k = s.group_out() * th * tw;
   p.constants = conv_constants(s);
-  p.a = fmt::format(
-      "const int o = k / (KH * KW), ij = k % (KH * KW);\n"
-      "return get({}, ((i64)(g * GO + o) * GI + m) * (KH * KW) + ij);",
-      operand_pointer(region, node, 1));
-  p.b = fmt::format(
-      "const int o = k / (KH * KW), i = k / KW % KH, j = k % KW;\n"
-      "const int image = n / (H * W), h = n / W % H, w = n % W;\n"
-      "const int y = h + PT - i * DH, x = w + PL - j * DW;\n"
-      "if (y < 0 || x < 0 || (SH > 1 && y % SH != 0) || (SW > 1 && x % SW != 0)) return 0.0f;\n"
-      "const int oh = y / SH, ow = x / SW;\nif (oh >= OH || ow >= OW) return 0.0f;\n"
-      "return get({}, (((i64)image * O + g * GO + o) * OH + oh) * OW + ow);",
-      operand_pointer(region, node, 0));
-  p.coordinates = "const u32 c0 = n / (H * W), c1 = g * GI + m, c2 = n / W % H, c3 = n % W;\n";
+  p.constants += fmt::format(
+      "const u32 RH = {}, RW = {}, HH = {}, WW = {}, TH = {}, TW = {};\n"
+      "const u32 rh = (u32)g / RW % RH, rw = (u32)g % RW, gg = (u32)g / (RH * RW);\n",
+      rh, rw, hh, ww, th, tw);
+  const std::string tap =
+      "const u32 tap = k, o = tap / (TH * TW);\n"
+      "const u32 i = tap / TW % TH * RH + (RH > 1 ? (rh + PT) % RH : 0);\n"
+      "const u32 j = tap % TW * RW + (RW > 1 ? (rw + PL) % RW : 0);\n";
+  p.a = tap +
+        "const bool inside = i < KH && j < KW;\n"
+        "const Index index = (((Index)(gg * GO + o) * GI + m) * KH + i) * KW + j;\n" +
+        guarded_read(operand_pointer(region, node, 1));
+  // Differences below zero wrap around and are then too large.
+  p.b = tap +
+        "const u32 pixel = n, image = pixel / (HH * WW);\n"
+        "const u32 h = pixel / WW % HH * RH + rh, w = pixel % WW * RW + rw;\n"
+        "const u32 y = h + PT - i * DH, x = w + PL - j * DW, oh = y / SH, ow = x / SW;\n"
+        "const bool inside = i < KH && j < KW && (int)y >= 0 && (int)x >= 0 && oh < OH && ow < OW "
+        "&&\n"
+        "    (RH > 1 || y % SH == 0) && (RW > 1 || x % SW == 0);\n"
+        "const Index index = (((Index)image * O + gg * GO + o) * OH + oh) * OW + ow;\n" +
+        guarded_read(operand_pointer(region, node, 0));
+  p.coordinates =
+      "const u32 pixel = n, c0 = pixel / (HH * WW), c1 = gg * GI + m, "
+      "c2 = pixel / WW % HH * RH + rh, c3 = pixel % WW * RW + rw;\n";
+  if (s.in_h % rh != 0 || s.in_w % rw != 0) p.exists = "c2 < H && c3 < W";
   p.batch = ContractProblem::Batch::n;
   return p;
 }
@@ -111,12 +144,14 @@ ContractProblem weight_grad_problem(const Node& node, const Region& region) {
   p.k = s.batch * s.out_h * s.out_w;
   p.constants = conv_constants(s);
   p.a = fmt::format(
-      "const int image = k / (OH * OW), pixel = k % (OH * OW);\n"
-      "return get({}, ((i64)image * O + g * GO + m) * (OH * OW) + pixel);",
+      "const u32 image = (u32)k / (OH * OW), pixel = (u32)k % (OH * OW);\n"
+      "return get({}, ((Index)image * O + g * GO + m) * (OH * OW) + pixel);",
       operand_pointer(region, node, 1));
   p.b = read_image(operand_pointer(region, node, 0), "n", "k");
   p.b_along_n = false;
-  p.coordinates = "const u32 c0 = g * GO + m, c1 = n / (KH * KW), c2 = n / KW % KH, c3 = n % KW;\n";
+  p.coordinates =
+      "const u32 tap = n, c0 = g * GO + m, c1 = tap / (KH * KW), c2 = tap / KW % KH, c3 = tap % "
+      "KW;\n";
   p.batch = ContractProblem::Batch::k;
   return p;
 }
@@ -143,7 +178,14 @@ bool is_contraction(const Node& node) {
 
 ContractProblem contract_problem(const Node& node, const Region& region) {
   for (const Entry& entry : entries()) {
-    if (entry.op == &node.op()) return entry.make(node, region);
+    if (entry.op != &node.op()) continue;
+    ContractProblem problem = entry.make(node, region);
+    // 32 bits address all operands but the largest, at half the arithmetic.
+    const bool large = std::ranges::any_of(node.inputs(), [](const Value& input) {
+      return input.type().numel() >= (std::int64_t{1} << 31);
+    });
+    problem.constants += large ? "typedef u64 Index;\n" : "typedef u32 Index;\n";
+    return problem;
   }
   return {};
 }

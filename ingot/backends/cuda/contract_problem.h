@@ -20,6 +20,8 @@ struct ContractProblem {
   std::string b;  ///< body of `float b(int k, int n)`
   /// Declares c0, c1, ... of the result from g, m, n.
   std::string coordinates;
+  /// Condition on them under which there is such a result; empty: always.
+  std::string exists;
   bool a_along_k = true;  ///< neighbours in memory are neighbours along k (or m)
   bool b_along_n = true;  ///< along n (or k)
   /// Which of the three holds the batch in its outermost part, for operands whose axis 0 it is.

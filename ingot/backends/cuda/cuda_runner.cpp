@@ -20,7 +20,6 @@ namespace {
 
 /// The host's view of Control in device/prelude.inc.
 struct ControlRecord {
-  std::uint64_t barrier = 0;
   std::int64_t step = 0;
   std::int32_t failed = 0;
   std::int32_t busy = 0;
@@ -29,7 +28,12 @@ struct ControlRecord {
   std::int64_t value = 0;
   std::int64_t index = 0;
 };
-static_assert(sizeof(ControlRecord) == 48);
+static_assert(sizeof(ControlRecord) == 40);
+// With the barrier's two counters, each in 256 bytes of its own.
+constexpr std::size_t kControlBytes = 3 * 256;
+
+// Cycles of a step above which blocks have more to do than to wait.
+constexpr double kLongStep = 100e3;
 
 /// Handles that are given back with their owner.
 struct Handles {
@@ -80,22 +84,30 @@ class CudaRunner final : public Runner {
         store_(request.store),
         addresses_(request.addresses.begin(), request.addresses.end()),
         device_(std::move(device)),
-        source_(step_source(program_, device_->facts(), request.check_numerics)),
+        source_(step_source(program_, device_->facts(),
+                            {request.check_numerics, trace_enabled(Channel::kernels)})),
         capacity_(std::max<std::size_t>(request.ring_capacity, 1)),
         scalars_(count_scalars(program_)),
         ring_(device_, capacity_ * std::max<std::size_t>(scalars_, 1) * sizeof(double)),
-        control_(Buffer::allocate(device_, sizeof(ControlRecord), "control record")),
+        control_(Buffer::allocate(device_, kControlBytes, "control record")),
         feed_buffers_(program_.feeds.size()),
         feed_data_(program_.feeds.size(), nullptr) {
     device_->make_current();
     check(driver().StreamCreate(&handles_.stream, CU_STREAM_DEFAULT), "making a stream");
+    device_->fill(control_.data(), std::byte{0}, kControlBytes);
     const ControlRecord fresh;
     device_->copy_to_device(control_.data(), &fresh, sizeof(fresh));
     load();
+    if (const std::size_t count = source_.kernels.front().timed.size(); count > 0) {
+      counters_ = Buffer::allocate(device_, count * sizeof(std::int64_t), "counters");
+      device_->fill(counters_.data(), std::byte{0}, counters_.size());
+    }
     for (std::size_t i = 0; i < program_.feeds.size(); ++i) {
       feed_of_root_.emplace_back(program_.feeds[i].slot, i);
     }
   }
+
+  ~CudaRunner() override { report_times(); }
 
   void run(int steps, std::span<const FeedMemory> feeds) override {
     device_->make_current();
@@ -119,7 +131,6 @@ class CudaRunner final : public Runner {
     handed_ = record.step;
     if (record.failed == 0) return std::nullopt;
     ControlRecord fresh;
-    fresh.barrier = record.barrier;
     fresh.step = record.step;
     device_->copy_to_device(control_.data(), &fresh, sizeof(fresh));
     return StepFailure{record.step, {record.node, record.rule, record.value, record.index}};
@@ -145,11 +156,32 @@ class CudaRunner final : public Runner {
   }
 
  private:
+  /// What a profiled kernel counted, a step.
+  void report_times() noexcept {
+    const std::vector<std::string>& timed = source_.kernels.front().timed;
+    if (timed.empty() || handed_ == 0) return;
+    try {
+      std::vector<std::int64_t> spent(timed.size());
+      device_->copy_to_host(spent.data(), counters_.data(), counters_.size());
+      for (std::size_t i = 0; i < timed.size(); ++i) {
+        trace(Channel::kernels,
+              fmt::format("{:9.0f} cycles  {}",
+                          static_cast<double>(spent[i]) / static_cast<double>(handed_), timed[i]));
+      }
+    } catch (const std::exception&) {
+      // A report that fails must not end the program.
+    }
+  }
+
   struct Loaded {
     CUfunction function = nullptr;
     unsigned blocks = 1;
     std::vector<std::uint64_t> parameters;
   };
+
+  /// Parameters after the pointers and strides, and which of them is the number of steps.
+  static constexpr std::size_t kTail = 5;
+  static constexpr std::size_t kSteps = 3;
 
   static std::size_t count_scalars(const Program& program) {
     return static_cast<std::size_t>(
@@ -175,13 +207,14 @@ class CudaRunner final : public Runner {
         check(driver().OccupancyMaxActiveBlocksPerMultiprocessor(
                   &fit, kernel.function, kThreads, static_cast<std::size_t>(text.shared_bytes)),
               "asking for occupancy");
-        // More blocks than two a multiprocessor wait longer for one another than they help.
-        const auto most = static_cast<unsigned>(std::clamp(fit, 1, 2)) *
-                          static_cast<unsigned>(device_->facts().multiprocessors);
+        // A second block a multiprocessor hides latency in long stages; where barriers rule, more
+        // blocks only wait longer for one another.
+        const int per_processor = source_.cycles > kLongStep ? std::clamp(fit, 1, 2) : 1;
+        const auto most = static_cast<unsigned>(per_processor * device_->facts().multiprocessors);
         kernel.blocks = std::min(kernel.blocks, most);
       }
       const std::size_t feeds = std::max<std::size_t>(program_.feeds.size(), 1);
-      kernel.parameters.resize(std::max<std::size_t>(text.pointers.size(), 1) + feeds + 4);
+      kernel.parameters.resize(std::max<std::size_t>(text.pointers.size(), 1) + feeds + kTail);
     }
   }
 
@@ -196,11 +229,12 @@ class CudaRunner final : public Runner {
             pointer.slot < 0 ? store_.scratch() + pointer.offset : address(pointer.slot);
         kernel.parameters[i] = reinterpret_cast<std::uint64_t>(data);
       }
-      std::uint64_t* const tail = kernel.parameters.data() + kernel.parameters.size() - 4;
+      std::uint64_t* const tail = kernel.parameters.data() + kernel.parameters.size() - kTail;
       tail[0] = reinterpret_cast<std::uint64_t>(control_.data());
       tail[1] = reinterpret_cast<std::uint64_t>(ring_.data());
       tail[2] = capacity_;
-      tail[3] = 1;
+      tail[kSteps] = 1;
+      tail[4] = reinterpret_cast<std::uint64_t>(counters_.data());
     }
     bound_ = true;
   }
@@ -262,7 +296,8 @@ class CudaRunner final : public Runner {
       kernel.parameters[std::max<std::size_t>(pointers.size(), 1) + i] =
           static_cast<std::uint64_t>(feed.stride);
     }
-    kernel.parameters.back() = static_cast<std::uint64_t>(steps);
+    kernel.parameters[kernel.parameters.size() - kTail + kSteps] =
+        static_cast<std::uint64_t>(steps);
     launch(0);
     // fetched() of a feed means the last step's.
     for (std::size_t i = 0; i < feeds.size(); ++i) feed_data_[i] += feeds[i].stride * (steps - 1);
@@ -302,6 +337,7 @@ class CudaRunner final : public Runner {
   std::size_t scalars_;
   Pinned ring_;
   Buffer control_;
+  Buffer counters_;  ///< of a profiled kernel
   std::vector<Buffer> feed_buffers_;
   std::vector<std::byte*> feed_data_;  ///< where each feed lay in the last step
   std::vector<std::pair<int, std::size_t>> feed_of_root_;

@@ -9,7 +9,9 @@
 namespace ingot::cuda {
 namespace {
 
-constexpr std::int64_t kChunk = kThreads;
+// Elements of a thread: enough loads under way, a block apart so that neighbours read neighbours.
+constexpr int kPerThread = 4;
+constexpr std::int64_t kChunk = kThreads * kPerThread;
 
 class OptimizerKernel final : public CudaKernel {
  public:
@@ -43,7 +45,6 @@ class OptimizerKernel final : public CudaKernel {
     // Which tensor a unit belongs to: tables of first units and of the operands' pointers.
     std::string firsts;
     std::string sizes;
-    std::vector<std::string> pointers(group + 1 + states_);
     std::int64_t units = 0;
     double elements = 0;
     for (std::size_t t = 0; t < tensors; ++t) {
@@ -61,8 +62,8 @@ class OptimizerKernel final : public CudaKernel {
     code +=
         "while (high - low > 1) { const int mid = (low + high) / 2;\n"
         "if (firsts[mid] <= unit) low = mid; else high = mid; }\n";
-    code += fmt::format("const i64 i = (i64)(unit - firsts[low]) * {} + threadIdx.x;\n", kChunk);
-    code += "if (i < sizes[low]) {\n";
+    code +=
+        fmt::format("const i64 first = (i64)(unit - firsts[low]) * {} + threadIdx.x;\n", kChunk);
     std::vector<std::string> names;
     std::vector<DType> types;
     for (std::size_t s = 0; s < scalars_; ++s) {
@@ -71,22 +72,32 @@ class OptimizerKernel final : public CudaKernel {
       code +=
           fmt::format("const auto s{} = get({}, 0);\n", s, pointer_to(inputs()[s], types.back()));
     }
+    const std::string loop = fmt::format(
+        "#pragma unroll\nfor (int q = 0; q < {}; ++q) {{ const i64 i = first + q * {};\n"
+        "if (i < sizes[low]) {{\n",
+        kPerThread, kThreads);
+    std::string loads;
     for (std::size_t o = 0; o < group; ++o) {
-      names.push_back(fmt::format("x{}", o));
+      names.push_back(fmt::format("x{}[q]", o));
       types.push_back(node().input_type(scalars_ + o).dtype);
       code += declare_pointer(fmt::format("in{}", o), tensors,
                               [&](std::size_t t) { return inputs()[scalars_ + t * group + o]; });
-      code += fmt::format("const auto x{0} = get((const {1}*)in{0}, i);\n", o,
-                          storage_type(types.back()));
+      code += fmt::format("{} x{}[{}];\n", compute_type(types.back()), o, kPerThread);
+      loads += fmt::format("x{0}[q] = get((const {1}*)in{0}, i);\n", o, storage_type(types.back()));
     }
-    const auto results = write_program(code, rule, names, types, "u");
-    for (std::size_t r = 0; r < results.size(); ++r) {
-      const DType dtype = node().output_type(r).dtype;
+    // All loads before the first store, which the compiler could not move them past.
+    code += loop + loads + "} }\n";
+    for (std::size_t r = 0; r < 1 + states_; ++r) {
       code += declare_pointer(fmt::format("out{}", r), tensors,
                               [&](std::size_t t) { return outputs()[t * (1 + states_) + r]; });
-      code += fmt::format("put(({}*)out{}, i, {});\n", storage_type(dtype), r, results[r]);
     }
-    code += "}\n";
+    code += loop;
+    const auto results = write_program(code, rule, names, types, "u");
+    for (std::size_t r = 0; r < results.size(); ++r) {
+      code += fmt::format("put(({}*)out{}, i, {});\n", storage_type(node().output_type(r).dtype), r,
+                          results[r]);
+    }
+    code += "} }\n";
     stage.body = std::move(code);
     stage.units = units;
     stage.flops = elements * rule.flops();

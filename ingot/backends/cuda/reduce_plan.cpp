@@ -24,17 +24,37 @@ struct Lanes {
   std::int64_t ty;
 };
 
-Lanes choose_lanes(const ReducePlan& plan, std::int64_t outputs, std::int64_t length) {
-  if (plan.reduced_fast) {
-    const std::int64_t ty =
-        std::clamp<std::int64_t>(power_of_two(ceil_div(length, 4)), 1, kThreads);
-    return {kThreads / ty, ty};
+// Terms that a lane has under way at once.
+constexpr std::int64_t kUnroll = 8;
+
+/// Cycles of one unit: rounds of loads, what an added lane costs in exchanges, and the way in and
+/// out.
+double unit_cycles(const Lanes& lanes, std::int64_t length) {
+  const double rounds = static_cast<double>(ceil_div(length, lanes.ty * kUnroll));
+  const double exchanges = lanes.ty <= 1 ? 0 : lanes.ty <= 32 ? 150 : 350;
+  return 350 + 550 * rounds + exchanges;
+}
+
+/// The lanes with which `processors` blocks are through first. Neighbouring lanes read neighbours,
+/// at least eight of them where there are so many.
+Lanes choose_lanes(const ReducePlan& plan, std::int64_t outputs, std::int64_t length,
+                   std::int64_t processors) {
+  Lanes best{kThreads, 1};
+  double least = 0;
+  for (std::int64_t ty = 1; ty <= kThreads; ty *= 2) {
+    const Lanes lanes{kThreads / ty, ty};
+    if (ty > power_of_two(length) && ty > 1) break;
+    const std::int64_t neighbours = plan.reduced_fast ? ty : lanes.tx;
+    const std::int64_t there = plan.reduced_fast ? length : outputs;
+    const bool scattered = neighbours < std::min<std::int64_t>(8, power_of_two(there));
+    const auto rounds = static_cast<double>(ceil_div(ceil_div(outputs, lanes.tx), processors));
+    const double cycles = rounds * unit_cycles(lanes, length) * (scattered ? 2.0 : 1.0);
+    if (least == 0 || cycles < least) {
+      best = lanes;
+      least = cycles;
+    }
   }
-  const std::int64_t most = std::clamp<std::int64_t>(power_of_two(outputs), 1, kThreads);
-  // Wide enough to read whole lines, narrow enough that the terms have lanes.
-  const std::int64_t tx = length >= 16 ? std::min<std::int64_t>(most, 32) : most;
-  const std::int64_t ty = std::min(kThreads / tx, power_of_two(length));
-  return {kThreads / ty, ty};
+  return best;
 }
 
 struct Cut {
@@ -67,7 +87,7 @@ std::string write_totals(const ReducePlan& plan, const Cut& cut, const Lanes& la
                           ? fmt::format("{}", terms)
                           : fmt::format("min((i64){}, ((i64)split + 1) * {})", terms, cut.length));
   code +=
-      fmt::format("#pragma unroll 4\nfor (i64 r = (i64)split * {} + ty; r < stop; r += {}) {{\n",
+      fmt::format("#pragma unroll 8\nfor (i64 r = (i64)split * {} + ty; r < stop; r += {}) {{\n",
                   cut.length, lanes.ty);
   const auto reduced = write_decode(code, "r", "r", plan.reduced);
   const auto values = plan.term(code, "out", kept, reduced);
@@ -154,7 +174,9 @@ std::vector<Stage> reduce_stages(const StageRequest& request, const ReducePlan& 
   const bool kept_items = request.mode == Mode::item && !request.reduced;
   Cut cut{splits, splits == 1 ? terms : ceil_div(terms, splits),
           kept_items ? outputs / request.items : outputs};
-  const Lanes lanes = choose_lanes(plan, cut.outputs, cut.length);
+  const bool spread = request.mode == Mode::grid;
+  const Lanes lanes = choose_lanes(plan, spread ? cut.outputs * splits : cut.outputs, cut.length,
+                                   spread ? request.multiprocessors : 1);
   Stage first = whole;
   first.mode = request.mode;
   const std::int64_t chunks = ceil_div(cut.outputs, lanes.tx);
@@ -162,6 +184,7 @@ std::vector<Stage> reduce_stages(const StageRequest& request, const ReducePlan& 
   first.units = chunks * parts;
   first.units_per_item = request.mode == Mode::item ? chunks : 0;
   first.shared_bytes = kThreads * 4;
+  first.unit_cycles = unit_cycles(lanes, cut.length);
   first.flops = plan.flops_per_term * static_cast<double>(outputs) * static_cast<double>(terms);
   const std::vector<std::string> totals = total_names(plan);
   const std::size_t components = plan.components.size();

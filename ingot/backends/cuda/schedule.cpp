@@ -209,6 +209,9 @@ double stage_cycles(const Program& program, const Stage& stage, std::int64_t ite
   const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
   if (stage.mode == Mode::item) {
     const auto rounds = static_cast<double>(ceil_div(items, blocks));
+    if (stage.unit_cycles > 0) {
+      return rounds * static_cast<double>(stage.units_per_item) * stage.unit_cycles;
+    }
     const double share = 1.0 / static_cast<double>(items);
     const double flops = stage.flops * share;
     // Every item reads what it does not have to itself in full.
@@ -218,19 +221,20 @@ double stage_cycles(const Program& program, const Stage& stage, std::int64_t ite
   const std::int64_t used =
       stage.mode == Mode::single ? 1 : std::min<std::int64_t>(blocks, stage.units);
   const auto rounds = static_cast<double>(ceil_div(stage.units, std::max<std::int64_t>(used, 1)));
+  if (stage.unit_cycles > 0) return rounds * stage.unit_cycles;
   const double share = rounds / static_cast<double>(stage.units);
   return facts.stage +
          share * std::max(stage.flops / kFlopsPerCycle, (bytes + shared_bytes) / kBytesPerCycle);
 }
 
-std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, bool) {
+std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu) {
   Sequencer sequencer(program, gpu);
   return sequencer.run([&](const Launch& launch, int) {
     return kernel_of(launch).stages(sequencer.grid_request(launch));
   });
 }
 
-Schedule schedule(const Program& program, const GpuFacts& gpu, bool) {
+Schedule schedule(const Program& program, const GpuFacts& gpu) {
   const LatencyFacts facts;
   const BatchAxes batch = find_batch(program);
   Sequencer sequencer(program, gpu);

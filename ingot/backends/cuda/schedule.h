@@ -41,9 +41,9 @@ struct LatencyFacts {
 };
 
 /// Every stage in program order, cut for all blocks: for one kernel a stage.
-std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, bool check_numerics);
+std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu);
 /// The stages cut and ordered for one kernel a step.
-Schedule schedule(const Program& program, const GpuFacts& gpu, bool check_numerics);
+Schedule schedule(const Program& program, const GpuFacts& gpu);
 /// Cycles that a stage takes on `blocks` blocks.
 double stage_cycles(const Program& program, const Stage& stage, std::int64_t items, int blocks);
 

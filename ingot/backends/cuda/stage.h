@@ -29,7 +29,9 @@ struct Access {
 
 /// Work in units that blocks take in any order, each by a whole block. `body` is the inside of
 /// `void(const Params& P, i64 step, int unit, char* smem)`; it names slot k as @k@ and the
-/// workspace as @W@, both of type char*; smem is free for use, and every thread gets to the end.
+/// workspace as @W@, both of type char*, and the lowered Node's id as @N@. What slots stand for may
+/// use P, step, item and local, so text inside a struct needs these as members. smem is free for
+/// use, and every thread gets to the end.
 struct Stage {
   std::string what;  ///< for reports: op "node"
   std::string body;
@@ -43,6 +45,9 @@ struct Stage {
   bool commit = false;  ///< changes variables: called off after a failure
   double flops = 0;
   double bytes = 0;
+  /// Expected cycles of one unit on one multiprocessor, where the kernel knows better than flops
+  /// and bytes tell; 0: not known.
+  double unit_cycles = 0;
 };
 
 /// What a kernel is asked for.

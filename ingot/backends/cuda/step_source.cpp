@@ -25,9 +25,19 @@ std::string header() {
   return std::string(kPrelude) + std::string(kReduce) + std::string(kContract);
 }
 
+/// Where a block keeps its item's part of a slot in shared memory.
+struct LocalPlace {
+  std::int64_t offset = 0;
+  std::int64_t item_bytes = 0;
+};
+using LocalPlaces = std::unordered_map<int, LocalPlace>;  ///< by root
+
 /// Gives the names in stages' texts their meaning, collecting a kernel's pointers.
 class Binder {
  public:
+  /// Slots that lie in shared memory, `local`, until told otherwise.
+  void set_locals(LocalPlaces locals) { locals_ = std::move(locals); }
+
   Binder(const Program& program, bool stacked) : program_(program), stacked_(stacked) {}
 
   /// `text` with @slot@, @W@ and @N@ replaced.
@@ -58,6 +68,9 @@ class Binder {
  private:
   std::string slot_text(int slot) {
     const int root = program_.root_of(slot);
+    if (const auto it = locals_.find(root); it != locals_.end()) {
+      return fmt::format("(local + {} - item * {})", it->second.offset, it->second.item_bytes);
+    }
     const std::string pointer = fmt::format("P.p[{}]", index_of({root, 0}));
     if (!stacked_) return pointer;
     for (std::size_t feed = 0; feed < program_.feeds.size(); ++feed) {
@@ -76,13 +89,14 @@ class Binder {
 
   const Program& program_;
   bool stacked_;
+  LocalPlaces locals_;
   std::vector<Pointer> pointers_;
 };
 
 std::string params_struct(const std::string& name, std::size_t pointers, std::size_t feeds) {
   return fmt::format(
       "struct {} {{ char* p[{}]; i64 stride[{}]; Control* control; double* ring; i64 capacity; i64 "
-      "steps; }};\n",
+      "steps; i64* counters; }};\n",
       name, std::max<std::size_t>(pointers, 1), std::max<std::size_t>(feeds, 1));
 }
 
@@ -92,21 +106,87 @@ std::string unit_loop(const std::string& units, const std::string& call, const S
                      stage.shared_bytes > 0 ? " __syncthreads();" : "");
 }
 
+/// What only the item stages of one phase touch, item by item, fits in shared memory instead.
+class LocalSlots {
+ public:
+  LocalSlots(const Program& program, const Schedule& schedule)
+      : program_(program), items_(schedule.items) {
+    for (const BoundFetch& fetch : program.fetches) rule_out(fetch.slot);
+    for (std::size_t i = 0; i < schedule.phases.size(); ++i) {
+      const Phase& phase = schedule.phases[i];
+      for (const PlacedStage& placed : phase.items) note(placed, static_cast<int>(i), true);
+      for (const auto* list : {&phase.grid, &phase.single}) {
+        for (const PlacedStage& placed : *list) note(placed, static_cast<int>(i), false);
+      }
+    }
+  }
+
+  /// Places of a phase, and their bytes; largest slots that do not fit stay in global memory.
+  [[nodiscard]] std::pair<LocalPlaces, std::int64_t> of_phase(int phase) const {
+    std::vector<std::pair<std::int64_t, int>> sized;
+    for (const auto& [root, user] : users_) {
+      if (user.phase != phase || !user.local) continue;
+      const Slot& slot = program_.slots[static_cast<std::size_t>(root)];
+      if (slot.storage == Slot::Storage::scratch) sized.emplace_back(slot.bytes() / items_, root);
+    }
+    std::ranges::sort(sized);
+    LocalPlaces places;
+    std::int64_t used = 0;
+    for (const auto& [bytes, root] : sized) {
+      if (used + bytes > kMostBytes) break;
+      places[root] = {used, bytes};
+      used += (bytes + 15) / 16 * 16;
+    }
+    return {std::move(places), used};
+  }
+
+ private:
+  // Leaves room for tiles, and for the first-level cache, which shares the memory.
+  static constexpr std::int64_t kMostBytes = 64 << 10;
+
+  struct User {
+    int phase = -1;
+    bool local = true;
+  };
+
+  void note(const PlacedStage& placed, int phase, bool is_item) {
+    for (const Access& access : placed.stage.accesses) {
+      if (access.slot < 0) continue;
+      User& user = users_[program_.root_of(access.slot)];
+      if (user.phase < 0) user.phase = phase;
+      user.local &= user.phase == phase && is_item && access.by_item;
+    }
+  }
+  void rule_out(int slot) { users_[program_.root_of(slot)].local = false; }
+
+  const Program& program_;
+  std::int64_t items_;
+  std::unordered_map<int, User> users_;
+};
+
 class OneKernel {
  public:
-  OneKernel(const Program& program, const Schedule& schedule, bool check_numerics)
+  OneKernel(const Program& program, const Schedule& schedule, const SourceOptions& options)
       : program_(program),
         schedule_(schedule),
-        check_numerics_(check_numerics),
-        binder_(program, true) {}
+        options_(options),
+        locals_(program, schedule),
+        binder_(program, true) {
+    for (std::size_t i = 0; i < schedule.phases.size(); ++i) {
+      local_bytes_ = std::max(local_bytes_, locals_.of_phase(static_cast<int>(i)).second);
+    }
+  }
 
   StepSource run() {
-    std::string body = "bool go = true;\nfor (i64 step = 0; step < P.steps; ++step) {\n";
+    std::string body;
+    if (options_.profile) body += "i64 before = block == 0 ? clock64() : 0;\n";
+    body += "bool go = true;\nfor (i64 step = 0; step < P.steps; ++step) {\n";
     for (std::size_t i = 0; i < schedule_.phases.size(); ++i) {
-      write_phase(body, schedule_.phases[i]);
+      write_phase(body, schedule_.phases[i], static_cast<int>(i));
       body += i + 1 < schedule_.phases.size()
                   ? "grid_barrier(P.control, blocks);\n"
                   : "if (step + 1 < P.steps) grid_barrier(P.control, blocks);\n";
+      body += count_time(fmt::format("barrier after phase {}", i));
     }
     body += "}\n";
     StepSource source;
@@ -116,9 +196,11 @@ class OneKernel {
                   fmt::format(
                       "extern \"C\" __global__ void __launch_bounds__({}) step_kernel(const "
                       "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
-                      "smem[];\nconst int block = blockIdx.x, blocks = gridDim.x;\n",
-                      kThreads) +
+                      "local[];\nchar* const smem = local + {};\n"
+                      "const int block = blockIdx.x, blocks = gridDim.x;\n",
+                      kThreads, local_bytes_) +
                   body + "}\n";
+    kernel_.shared_bytes += static_cast<int>(local_bytes_);
     kernel_.name = "step_kernel";
     kernel_.pointers = binder_.pointers();
     kernel_.cooperative = true;
@@ -128,30 +210,42 @@ class OneKernel {
   }
 
  private:
+  /// Time since the last such place goes to `what`.
+  std::string count_time(const std::string& what) {
+    if (!options_.profile) return {};
+    kernel_.timed.push_back(what);
+    return fmt::format(
+        "if (block == 0 && threadIdx.x == 0) {{ const i64 now = clock64(); P.counters[{}] += now - "
+        "before; before = now; }}\n",
+        kernel_.timed.size() - 1);
+  }
+
   /// Adds the stage as a function and returns its call.
   std::string function(const PlacedStage& placed) {
     const std::string name = fmt::format("stage_{}", count_++);
     functions_ += fmt::format(
-        "// {}\nDEV void {}(const Params& P, i64 step, int unit, char* smem, "
-        "bool go) {{\n{}}}\n",
-        placed.stage.what, name, binder_.bind(placed.stage.body, placed));
+        "// {}\nDEV void {}(const Params& P, i64 step, int unit, char* smem, char* local, bool go) "
+        "{{\nconst i64 item = unit / {};\n{}}}\n",
+        placed.stage.what, name, std::max<std::int64_t>(placed.stage.units_per_item, 1),
+        binder_.bind(placed.stage.body, placed));
     kernel_.what.push_back(placed.stage.what);
     kernel_.shared_bytes = std::max(kernel_.shared_bytes, placed.stage.shared_bytes);
-    return fmt::format("{}(P, step, unit, smem, go);", name);
+    return fmt::format("{}(P, step, unit, smem, local, go);", name);
   }
 
-  void write_phase(std::string& body, const Phase& phase) {
+  void write_phase(std::string& body, const Phase& phase, int number) {
     const auto ends = [](const PlacedStage& p) { return p.stage.commit || p.last; };
     for (const auto* list : {&phase.items, &phase.grid, &phase.single}) {
       if (!go_known_ && std::ranges::any_of(*list, ends)) {
         go_known_ = true;
         const PlacedStage nothing;
-        body +=
-            fmt::format("go = {};\n", binder_.bind(may_commit(program_, check_numerics_), nothing));
+        body += fmt::format("go = {};\n",
+                            binder_.bind(may_commit(program_, options_.check_numerics), nothing));
       }
     }
     std::int64_t used = 0;
     if (!phase.items.empty()) {
+      binder_.set_locals(locals_.of_phase(number).first);
       body +=
           fmt::format("for (int item = block; item < {}; item += blocks) {{\n", schedule_.items);
       for (const PlacedStage& placed : phase.items) {
@@ -160,8 +254,10 @@ class OneKernel {
                                   placed.stage.units_per_item),
                       function(placed), placed.stage);
         body += "__syncthreads();\n";
+        body += count_time(fmt::format("by item: {}", placed.stage.what));
       }
       body += "}\n";
+      binder_.set_locals({});
       used += schedule_.items;
     }
     for (const PlacedStage& placed : phase.grid) {
@@ -171,6 +267,7 @@ class OneKernel {
                                 "unit += blocks",
                                 used, placed.stage.units),
                     function(placed), placed.stage);
+      body += count_time(fmt::format("all blocks: {}", placed.stage.what));
       used += placed.stage.units;
     }
     for (int lane = 0; lane < phase.lanes; ++lane) {
@@ -193,7 +290,9 @@ class OneKernel {
 
   const Program& program_;
   const Schedule& schedule_;
-  bool check_numerics_;
+  SourceOptions options_;
+  LocalSlots locals_;
+  std::int64_t local_bytes_ = 0;
   Binder binder_;
   KernelText kernel_;
   std::string functions_;
@@ -204,12 +303,12 @@ class OneKernel {
 }  // namespace
 
 StepSource one_kernel_source(const Program& program, const Schedule& schedule,
-                             bool check_numerics) {
-  return OneKernel(program, schedule, check_numerics).run();
+                             const SourceOptions& options) {
+  return OneKernel(program, schedule, options).run();
 }
 
 StepSource kernels_source(const Program& program, const std::vector<PlacedStage>& stages,
-                          bool check_numerics) {
+                          const SourceOptions& options) {
   StepSource source;
   source.text = header();
   std::unordered_map<std::string, std::string> names;
@@ -219,10 +318,10 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     std::string body;
     if (stage.commit || placed.last) {
       body += fmt::format("const bool go = {};\n",
-                          binder.bind(may_commit(program, check_numerics), placed));
+                          binder.bind(may_commit(program, options.check_numerics), placed));
       if (stage.commit) body += "if (!go) return;\n";
     }
-    body += "const i64 step = 0;\n";
+    body += "const i64 step = 0, item = 0;\nchar* const local = nullptr;\n";
     body +=
         unit_loop(fmt::format("int unit = blockIdx.x; unit < {}; unit += gridDim.x", stage.units),
                   binder.bind(stage.body, placed), stage);
@@ -248,21 +347,20 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
   return source;
 }
 
-StepSource step_source(const Program& program, const GpuFacts& gpu, bool check_numerics) {
+StepSource step_source(const Program& program, const GpuFacts& gpu, const SourceOptions& options) {
   // A kernel for the whole step is made for steps in which launches would show, and whose text a
   // compiler still gets through quickly.
   constexpr double kMostCycles = 600e3;
   constexpr std::size_t kMostStages = 250;
-  const Schedule one = schedule(program, gpu, check_numerics);
+  const Schedule one = schedule(program, gpu);
   std::size_t count = 0;
   for (const Phase& phase : one.phases) {
     count += phase.items.size() + phase.grid.size() + phase.single.size();
   }
   if (one.cycles <= kMostCycles && count <= kMostStages) {
-    return one_kernel_source(program, one, check_numerics);
+    return one_kernel_source(program, one, options);
   }
-  StepSource source =
-      kernels_source(program, sequence(program, gpu, check_numerics), check_numerics);
+  StepSource source = kernels_source(program, sequence(program, gpu), options);
   source.cycles = one.cycles;
   return source;
 }

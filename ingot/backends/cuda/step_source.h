@@ -18,10 +18,11 @@ struct Pointer {
 };
 
 /// A kernel of the module. Its parameters are, eight bytes each: the pointers, one stride a feed,
-/// then control, ring, capacity and steps.
+/// then control, ring, capacity, steps and the counters of a profiled kernel.
 struct KernelText {
   std::string name;
-  std::vector<std::string> what;  ///< stages, for reports
+  std::vector<std::string> what;   ///< stages, for reports
+  std::vector<std::string> timed;  ///< what each counter of a profiled kernel counts
   std::vector<Pointer> pointers;
   std::int64_t blocks = 1;  ///< wanted; a cooperative kernel gets at most what fits at once
   int shared_bytes = 0;
@@ -34,12 +35,19 @@ struct StepSource {
   double cycles = 0;
 };
 
+struct SourceOptions {
+  bool check_numerics = true;
+  /// Block 0 adds up the cycles that it spends in each stage and each barrier.
+  bool profile = false;
+};
+
 /// One cooperative kernel for any number of steps; the blocks wait for one another between phases.
-StepSource one_kernel_source(const Program& program, const Schedule& schedule, bool check_numerics);
+StepSource one_kernel_source(const Program& program, const Schedule& schedule,
+                             const SourceOptions& options);
 /// One kernel a stage.
 StepSource kernels_source(const Program& program, const std::vector<PlacedStage>& stages,
-                          bool check_numerics);
+                          const SourceOptions& options);
 /// The one that is expected to be faster.
-StepSource step_source(const Program& program, const GpuFacts& gpu, bool check_numerics);
+StepSource step_source(const Program& program, const GpuFacts& gpu, const SourceOptions& options);
 
 }  // namespace ingot::cuda
