@@ -166,7 +166,8 @@ int run_bench(const BenchOptions& options) {
   }
   const double rate = static_cast<double>(warm_steps) / warm.seconds();
   const auto steps = std::clamp<std::int64_t>(
-      options.steps > 0 ? options.steps : static_cast<std::int64_t>(rate * 0.7), 1, kMaxSteps);
+      options.steps > 0 ? options.steps : static_cast<std::int64_t>(rate * 0.7), 1,
+      std::max<std::int64_t>(1, kMaxSteps / per_call));
   check_losses(exe);
   std::vector<double> rates;
   CheckedLosses losses;

@@ -29,21 +29,20 @@ struct TileForm {
 };
 
 constexpr std::array kForms{
-    TileForm{128, 128, 16, 8, 8, 1, 0.70}, TileForm{64, 128, 16, 8, 4, 1, 0.60},
-    TileForm{64, 64, 16, 4, 4, 1, 0.50},   TileForm{32, 128, 16, 4, 4, 1, 0.45},
-    TileForm{128, 32, 16, 4, 4, 1, 0.45},  TileForm{16, 256, 16, 4, 4, 1, 0.40},
-    TileForm{8, 1024, 8, 8, 4, 1, 0.50},   TileForm{8, 256, 16, 8, 1, 1, 0.35},
-    TileForm{32, 32, 32, 4, 4, 4, 0.30},   TileForm{32, 32, 64, 4, 4, 4, 0.30},
-    TileForm{16, 32, 64, 2, 4, 4, 0.22},   TileForm{8, 32, 64, 2, 4, 8, 0.15},
-    TileForm{8, 512, 16, 8, 2, 1, 0.40},   TileForm{16, 32, 32, 2, 4, 4, 0.22},
-    TileForm{16, 16, 64, 2, 2, 4, 0.15}};
+    TileForm{128, 128, 16, 8, 4, 1, 0.60}, TileForm{64, 128, 16, 4, 4, 1, 0.55},
+    TileForm{64, 64, 16, 4, 4, 2, 0.45},   TileForm{32, 128, 16, 4, 4, 2, 0.42},
+    TileForm{128, 32, 16, 4, 4, 2, 0.42},  TileForm{16, 256, 16, 4, 4, 2, 0.40},
+    TileForm{8, 1024, 8, 4, 4, 1, 0.45},   TileForm{8, 512, 16, 8, 1, 1, 0.40},
+    TileForm{8, 256, 16, 4, 1, 1, 0.30},   TileForm{32, 32, 64, 4, 4, 8, 0.30},
+    TileForm{32, 32, 32, 2, 4, 4, 0.28},   TileForm{16, 32, 64, 2, 4, 8, 0.22},
+    TileForm{8, 32, 64, 2, 4, 16, 0.15},   TileForm{16, 16, 64, 2, 2, 8, 0.15}};
 
 constexpr double kFmaPerCycle = 128;  // of one multiprocessor
 // What another stage costs, in cycles: a barrier or a dependent node, and filling the machine.
 constexpr double kStageCycles = 2500;
 constexpr double kSlabCycles = 400;   // latency of one slab that nothing hides
 constexpr double kStoreCycles = 600;  // from the last sum to a stored result
-// Instructions around a loaded and a stored element; 64 elements of a block issue in a cycle.
+// Instructions around a loaded and a stored element; those of 128 elements issue in a cycle.
 constexpr double kLoadInstructions = 30;
 constexpr double kStoreInstructions = 20;
 constexpr std::int64_t kMaxSplits = 256;
@@ -70,10 +69,10 @@ struct Share {
 /// Cycles of one unit that sums `length` terms, and of its results' way to memory.
 double unit_cycles(const TileForm& form, std::int64_t length) {
   const double multiplies = form.bm * form.bn * form.bk / (kFmaPerCycle * form.efficiency);
-  const double loads = (form.bm + form.bn) * form.bk / 64.0 * kLoadInstructions;
+  const double loads = (form.bm + form.bn) * form.bk / 128.0 * kLoadInstructions;
   const auto slabs = static_cast<double>(ceil_div(length, form.bk));
   return slabs * (multiplies + loads + kSlabCycles) + kStoreCycles +
-         form.bm * form.bn / 64.0 * kStoreInstructions;
+         form.bm * form.bn / 128.0 * kStoreInstructions;
 }
 
 Choice choose(const Share& s) {

@@ -11,7 +11,7 @@
 namespace ingot::cuda {
 
 /// Threads of every block; device/prelude.inc has the same.
-inline constexpr int kThreads = 256;
+inline constexpr int kThreads = 512;
 
 /// How the units of a stage are given to blocks.
 enum class Mode : std::uint8_t {
