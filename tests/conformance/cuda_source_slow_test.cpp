@@ -4,6 +4,9 @@
 #include <memory>
 #include <string>
 
+#include "ingot/backends/cuda/cuda_backend.h"
+#include "ingot/backends/cuda/nvrtc.h"
+#include "ingot/backends/cuda/step_source.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/ops/registry.h"
@@ -12,11 +15,6 @@
 #include "ingot/runtime/program.h"
 #include "ingot/train/training_graph.h"
 #include "tests/conformance/support/op_case.h"
-
-#if __has_include(<nvrtc.h>)
-#include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/nvrtc.h"
-#include "ingot/backends/cuda/step_source.h"
 
 namespace ingot::cuda {
 namespace {
@@ -88,5 +86,3 @@ TEST_F(CudaSource, TrainingStepsOfSmallModels) {
 
 }  // namespace
 }  // namespace ingot::cuda
-
-#endif
