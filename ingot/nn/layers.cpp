@@ -25,21 +25,45 @@ void require_positive(std::int64_t value, std::string_view layer, std::string_vi
           location);
 }
 
-void check_pool(std::string_view layer, std::int64_t kernel, const PoolConfig& config,
+/// "3", or "3x5" where height and width differ.
+std::string text_of(Size2d size) {
+  return size.height == size.width ? std::to_string(size.height)
+                                   : fmt::format("{}x{}", size.height, size.width);
+}
+
+void require_positive(Size2d value, std::string_view layer, std::string_view what,
+                      const SourceLocation& location) {
+  require(value.height > 0 && value.width > 0, layer, fmt::format("{} must be positive", what),
+          text_of(value), location);
+}
+
+void require_not_negative(Size2d value, std::string_view layer, std::string_view what,
+                          const SourceLocation& location) {
+  require(value.height >= 0 && value.width >= 0, layer,
+          fmt::format("{} must not be negative", what), text_of(value), location);
+}
+
+void check_pool(std::string_view layer, Size2d kernel, const PoolConfig& config,
                 const SourceLocation& location) {
   require_positive(kernel, layer, "kernel_size", location);
-  require(config.stride >= 0, layer, "stride must not be negative", std::to_string(config.stride),
-          location);
-  require(config.padding >= 0 && 2 * config.padding <= kernel, layer,
-          "padding must be at most half the kernel_size", std::to_string(config.padding), location);
+  require_not_negative(config.stride, layer, "stride", location);
+  const Size2d& padding = config.padding;
+  require(padding.height >= 0 && padding.width >= 0 && 2 * padding.height <= kernel.height &&
+              2 * padding.width <= kernel.width,
+          layer, "padding must be at most half the kernel_size", text_of(padding), location);
 }
 
 template <typename Options>
-Options pool_options(std::int64_t kernel, const PoolConfig& config) {
+Options pool_options(Size2d kernel, const PoolConfig& config) {
   Options options;
-  options.kernel = {kernel, kernel};
-  if (config.stride > 0) options.stride = {config.stride, config.stride};
-  options.padding.fill(config.padding);
+  options.kernel = {kernel.height, kernel.width};
+  const auto or_kernel = [](std::int64_t stride, std::int64_t size) {
+    return stride > 0 ? stride : size;
+  };
+  options.stride = {or_kernel(config.stride.height, kernel.height),
+                    or_kernel(config.stride.width, kernel.width)};
+  const auto& [height, width] = config.padding;
+  options.padding = {height, height, width, width};
   return options;
 }
 
@@ -59,7 +83,7 @@ std::string_view op_of(Activation kind) {
 
 }  // namespace
 
-Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel_size,
+Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, Size2d kernel_size,
                Conv2dConfig config, SourceLocation location)
     : Module(location),
       in_(in_channels),
@@ -72,8 +96,7 @@ Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t
   require_positive(config.stride, "Conv2d", "stride", location);
   require_positive(config.dilation, "Conv2d", "dilation", location);
   require_positive(config.groups, "Conv2d", "groups", location);
-  require(config.padding >= 0, "Conv2d", "padding must not be negative",
-          std::to_string(config.padding), location);
+  require_not_negative(config.padding, "Conv2d", "padding", location);
   require(in_channels % config.groups == 0 && out_channels % config.groups == 0, "Conv2d",
           "groups must divide in_channels and out_channels",
           fmt::format("groups {} for {} -> {}", config.groups, in_channels, out_channels),
@@ -81,20 +104,20 @@ Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t
 }
 
 Value Conv2d::forward(ForwardContext& context, Value x) const {
-  const std::int64_t area = kernel_ * kernel_;
+  const std::int64_t area = kernel_.height * kernel_.width;
   const double fan_in = static_cast<double>(in_ / config_.groups * area);
   const double bound = 1.0 / std::sqrt(fan_in);
   const double fan_out = static_cast<double>(out_ * area);
   const Initializer init = config_.init == ConvInit::kaiming_uniform
                                ? Initializer::uniform(-bound, bound)
                                : Initializer::normal(0.0, std::sqrt(2.0 / fan_out));
-  const Value weight =
-      context.parameter("weight", {out_, in_ / config_.groups, kernel_, kernel_}, init);
-  const std::int64_t pad = config_.padding;
+  const Value weight = context.parameter(
+      "weight", {out_, in_ / config_.groups, kernel_.height, kernel_.width}, init);
+  const Size2d& pad = config_.padding;
   Conv2dOptions options;
-  options.stride = {config_.stride, config_.stride};
-  options.padding = {pad, pad, pad, pad};
-  options.dilation = {config_.dilation, config_.dilation};
+  options.stride = {config_.stride.height, config_.stride.width};
+  options.padding = {pad.height, pad.height, pad.width, pad.width};
+  options.dilation = {config_.dilation.height, config_.dilation.width};
   options.groups = config_.groups;
   Value y = ops::conv2d(x, weight, options, location());
   if (config_.bias) {
@@ -163,6 +186,13 @@ Value ActivationLayer::forward(ForwardContext&, Value x) const {
 ActivationLayer ReLU(SourceLocation location) {
   return ActivationLayer(Activation::relu, location);
 }
+ActivationLayer LeakyReLU(SourceLocation location) {
+  return ActivationLayer(Activation::leaky_relu, location);
+}
+ActivationLayer ELU(SourceLocation location) { return ActivationLayer(Activation::elu, location); }
+ActivationLayer Softplus(SourceLocation location) {
+  return ActivationLayer(Activation::softplus, location);
+}
 ActivationLayer GELU(SourceLocation location) {
   return ActivationLayer(Activation::gelu, location);
 }
@@ -176,7 +206,7 @@ ActivationLayer Sigmoid(SourceLocation location) {
   return ActivationLayer(Activation::sigmoid, location);
 }
 
-MaxPool2d::MaxPool2d(std::int64_t kernel_size, PoolConfig config, SourceLocation location)
+MaxPool2d::MaxPool2d(Size2d kernel_size, PoolConfig config, SourceLocation location)
     : Module(location), kernel_(kernel_size), config_(config) {
   check_pool("MaxPool2d", kernel_size, config, location);
 }
@@ -185,7 +215,7 @@ Value MaxPool2d::forward(ForwardContext&, Value x) const {
   return ops::max_pool2d(x, pool_options<MaxPool2dOptions>(kernel_, config_), location());
 }
 
-AvgPool2d::AvgPool2d(std::int64_t kernel_size, PoolConfig config, SourceLocation location)
+AvgPool2d::AvgPool2d(Size2d kernel_size, PoolConfig config, SourceLocation location)
     : Module(location), kernel_(kernel_size), config_(config) {
   check_pool("AvgPool2d", kernel_size, config, location);
 }
@@ -194,19 +224,19 @@ Value AvgPool2d::forward(ForwardContext&, Value x) const {
   return ops::avg_pool2d(x, pool_options<AvgPool2dOptions>(kernel_, config_), location());
 }
 
-AdaptiveAvgPool2d::AdaptiveAvgPool2d(std::int64_t output_size, SourceLocation location)
+AdaptiveAvgPool2d::AdaptiveAvgPool2d(Size2d output_size, SourceLocation location)
     : Module(location), output_(output_size) {
   require_positive(output_size, "AdaptiveAvgPool2d", "output_size", location);
 }
 
 Value AdaptiveAvgPool2d::forward(ForwardContext&, Value x) const {
   const Shape& shape = x.shape();
-  require(shape.rank() == 4 && shape[2] % output_ == 0 && shape[3] % output_ == 0,
+  require(shape.rank() == 4 && shape[2] % output_.height == 0 && shape[3] % output_.width == 0,
           "AdaptiveAvgPool2d", "output_size must divide height and width",
-          fmt::format("{} for {}", output_, x.type().to_string()), location());
-  if (output_ == 1) return ops::global_avg_pool2d(x, location());
+          fmt::format("{} for {}", text_of(output_), x.type().to_string()), location());
+  if (output_.height == 1 && output_.width == 1) return ops::global_avg_pool2d(x, location());
   AvgPool2dOptions options;
-  options.kernel = {shape[2] / output_, shape[3] / output_};
+  options.kernel = {shape[2] / output_.height, shape[3] / output_.width};
   return ops::avg_pool2d(x, options, location());
 }
 

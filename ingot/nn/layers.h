@@ -8,6 +8,15 @@
 
 namespace ingot::nn {
 
+/// Height and width; one number stands for both, as in PyTorch.
+struct Size2d {
+  std::int64_t height;
+  std::int64_t width;
+  // NOLINTNEXTLINE(google-explicit-constructor): `Conv2d(3, 8, 3)`
+  constexpr Size2d(std::int64_t both) : height(both), width(both) {}
+  constexpr Size2d(std::int64_t h, std::int64_t w) : height(h), width(w) {}
+};
+
 /// How a convolution's weights start.
 enum class ConvInit : std::uint8_t {
   kaiming_uniform,         ///< torch.nn.Conv2d: U(-b, b), b = 1 / sqrt(fan_in)
@@ -15,23 +24,24 @@ enum class ConvInit : std::uint8_t {
 };
 
 struct Conv2dConfig {
-  std::int64_t stride = 1;
-  std::int64_t padding = 0;
-  std::int64_t dilation = 1;
+  Size2d stride = 1;
+  Size2d padding = 0;  ///< on each side
+  Size2d dilation = 1;
   std::int64_t groups = 1;
   bool bias = true;
   ConvInit init = ConvInit::kaiming_uniform;
 };
 
-/// x[N,in,H,W] -> [N,out,H',W']; weight [out,in/groups,k,k], bias [out].
+/// x[N,in,H,W] -> [N,out,H',W']; weight [out,in/groups,kh,kw], bias [out].
 class Conv2d final : public Module {
  public:
-  Conv2d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel_size,
+  Conv2d(std::int64_t in_channels, std::int64_t out_channels, Size2d kernel_size,
          Conv2dConfig config = {}, SourceLocation location = SourceLocation::current());
   Value forward(ForwardContext& context, Value x) const override;
 
  private:
-  std::int64_t in_, out_, kernel_;
+  std::int64_t in_, out_;
+  Size2d kernel_;
   Conv2dConfig config_;
 };
 
@@ -79,48 +89,52 @@ class ActivationLayer final : public Module {
   Activation kind_;
 };
 ActivationLayer ReLU(SourceLocation location = SourceLocation::current());
+/// Slope 0.01 below zero.
+ActivationLayer LeakyReLU(SourceLocation location = SourceLocation::current());
+ActivationLayer ELU(SourceLocation location = SourceLocation::current());
+ActivationLayer Softplus(SourceLocation location = SourceLocation::current());
 ActivationLayer GELU(SourceLocation location = SourceLocation::current());
 ActivationLayer SiLU(SourceLocation location = SourceLocation::current());
 ActivationLayer Tanh(SourceLocation location = SourceLocation::current());
 ActivationLayer Sigmoid(SourceLocation location = SourceLocation::current());
 
 struct PoolConfig {
-  std::int64_t stride = 0;  ///< 0: the kernel size
-  std::int64_t padding = 0;
+  Size2d stride = 0;   ///< 0: the kernel size
+  Size2d padding = 0;  ///< on each side, at most half the kernel size
 };
 
 class MaxPool2d final : public Module {
  public:
-  explicit MaxPool2d(std::int64_t kernel_size, PoolConfig config = {},
+  explicit MaxPool2d(Size2d kernel_size, PoolConfig config = {},
                      SourceLocation location = SourceLocation::current());
   Value forward(ForwardContext& context, Value x) const override;
 
  private:
-  std::int64_t kernel_;
+  Size2d kernel_;
   PoolConfig config_;
 };
 
 /// Padding counts as zeros in the mean, as PyTorch's default has it.
 class AvgPool2d final : public Module {
  public:
-  explicit AvgPool2d(std::int64_t kernel_size, PoolConfig config = {},
+  explicit AvgPool2d(Size2d kernel_size, PoolConfig config = {},
                      SourceLocation location = SourceLocation::current());
   Value forward(ForwardContext& context, Value x) const override;
 
  private:
-  std::int64_t kernel_;
+  Size2d kernel_;
   PoolConfig config_;
 };
 
 /// Mean over equal windows; the output size must divide the input size.
 class AdaptiveAvgPool2d final : public Module {
  public:
-  explicit AdaptiveAvgPool2d(std::int64_t output_size,
+  explicit AdaptiveAvgPool2d(Size2d output_size,
                              SourceLocation location = SourceLocation::current());
   Value forward(ForwardContext& context, Value x) const override;
 
  private:
-  std::int64_t output_;
+  Size2d output_;
 };
 
 /// Training: each element is zero with probability p, else scaled by 1 / (1 - p); new random

@@ -1,5 +1,7 @@
 #include "ingot/nn/module.h"
 
+#include "ingot/ir/core_ops.h"
+
 namespace ingot::nn {
 
 Value ForwardContext::parameter(std::string_view name, const Shape& shape,
@@ -34,6 +36,14 @@ std::int64_t ForwardContext::stream() const {
 Value run_child(ForwardContext& context, std::string_view name, const Module& module, Value x) {
   const auto scope = context.graph().module(name, module.location());
   return module.forward(context, x);
+}
+
+std::vector<Value> parameters(const Graph& graph) {
+  std::vector<Value> found;
+  for (Node* node : graph.nodes_of(variable_op())) {
+    if (role_of(*node) == VariableRole::parameter) found.push_back(node->output());
+  }
+  return found;
 }
 
 Value Sequential::forward(ForwardContext& context, Value x) const {

@@ -61,6 +61,10 @@ class Module {
 /// Runs `module` as the child `name` of the current module: its variables get that prefix.
 Value run_child(ForwardContext& context, std::string_view name, const Module& module, Value x);
 
+/// The trainable variables of a Graph, in the order in which they were made: what gradients() and
+/// optim::apply_update() are given.
+std::vector<Value> parameters(const Graph& graph);
+
 /// Modules one after the other, named "0", "1", ... or as given.
 class Sequential final : public Module {
  public:

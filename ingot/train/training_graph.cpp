@@ -8,7 +8,6 @@
 
 #include "ingot/autodiff/gradients.h"
 #include "ingot/base/error.h"
-#include "ingot/ir/core_ops.h"
 #include "ingot/nn/loss.h"
 #include "ingot/ops/operators.h"
 #include "ingot/ops/ops.h"
@@ -49,14 +48,6 @@ Value add_loss(Graph& graph, Value logits, Value target, const nn::CrossEntropyL
   return mean;
 }
 
-std::vector<Value> parameters_of(const Graph& graph) {
-  std::vector<Value> parameters;
-  for (Node* node : graph.nodes_of(variable_op())) {
-    if (role_of(*node) == VariableRole::parameter) parameters.push_back(node->output());
-  }
-  return parameters;
-}
-
 optim::Rule without_decay(optim::Rule rule) {
   std::visit([](auto& r) { r.weight_decay = 0.0; }, rule);
   return rule;
@@ -81,7 +72,7 @@ void add_training(nn::ForwardContext& context, Value logits, Value target,
                   const TrainingRecipe& recipe) {
   Graph& graph = context.graph();
   const Value loss = add_loss(graph, logits, target, {recipe.label_smoothing});
-  const std::vector<Value> parameters = parameters_of(graph);
+  const std::vector<Value> parameters = nn::parameters(graph);
   std::vector<Value> grads = gradients(loss, parameters);
   if (recipe.clip_norm != 0) grads = optim::clip_by_global_norm(graph, grads, recipe.clip_norm);
   const Value step = context.step();

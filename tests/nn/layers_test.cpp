@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "ingot/engine/compile.h"
 #include "ingot/ir/core_ops.h"
@@ -128,6 +129,60 @@ TEST(Layers, PoolingAndFlatten) {
   EXPECT_NEAR(run(AvgPool2d(2), true, x, store).view().get(0), 1.25, 1e-6);
   EXPECT_NEAR(run(AdaptiveAvgPool2d(2), true, x, store).view().get(3), 2.25, 1e-6);
   EXPECT_EQ(run(Flatten(), true, x, store).type(), (TensorType{DType::f32, {1, 16}}));
+}
+
+TEST(Layers, ParametersOfAGraph) {
+  Graph graph;
+  ForwardContext context(graph, true);
+  const Sequential net(Conv2d(1, 2, 1), BatchNorm2d(2), Dropout(0.5), Flatten());
+  run_child(context, "", net, graph.placeholder("x", {DType::f32, {1, 1, 2, 2}}));
+  std::vector<std::string> names;
+  for (const Value& value : parameters(graph)) names.push_back(value.node()->name());
+  EXPECT_EQ(names, (std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias"}));
+}
+
+TEST(Layers, HeightAndWidthMayDiffer) {
+  VariableStore store(make_backend("reference"), 1);
+  const HostTensor x = ramp({1, 1, 4, 6});
+  const Conv2d conv(1, 2, {1, 3}, {.stride = {2, 1}, .padding = {0, 1}, .dilation = {1, 1}});
+  EXPECT_EQ(run(conv, true, x, store).type().shape, (Shape{1, 2, 2, 6}));
+  EXPECT_EQ(store.read("weight").type().shape, (Shape{2, 1, 1, 3}));
+  // Rows of six: the largest of the first two rows and three columns is the ninth.
+  const HostTensor top = run(MaxPool2d({2, 3}), true, x, store);
+  EXPECT_EQ(top.type().shape, (Shape{1, 1, 2, 2}));
+  EXPECT_NEAR(top.view().get(0), 1.8, 1e-6);
+  EXPECT_EQ(run(AvgPool2d({2, 3}, {.stride = {1, 0}}), true, x, store).type().shape,
+            (Shape{1, 1, 3, 2}));
+  EXPECT_EQ(run(AdaptiveAvgPool2d({2, 3}), true, x, store).type().shape, (Shape{1, 1, 2, 3}));
+  EXPECT_EQ(message_of([] { Conv2d(3, 8, {3, 0}); }),
+            "Conv2d: kernel_size must be positive, got 3x0");
+  EXPECT_EQ(message_of([] { Conv2d(3, 8, 3, {.padding = {1, -1}}); }),
+            "Conv2d: padding must not be negative, got 1x-1");
+  EXPECT_EQ(message_of([] { MaxPool2d({2, 4}, {.padding = {2, 2}}); }),
+            "MaxPool2d: padding must be at most half the kernel_size, got 2");
+}
+
+TEST(Layers, Activations) {
+  VariableStore store(make_backend("reference"), 1);
+  const std::vector<double> two{-1.0, 2.0};
+  const HostTensor x({DType::f32, {2}}, two);
+  struct Expected {
+    ActivationLayer layer;
+    double below;
+    double above;
+  };
+  for (const auto& [layer, below, above] :
+       {Expected{ReLU(), 0, 2}, Expected{LeakyReLU(), -0.01, 2},
+        Expected{ELU(), std::exp(-1.0) - 1, 2},
+        Expected{Softplus(), std::log1p(std::exp(-1.0)), std::log1p(std::exp(2.0))},
+        Expected{GELU(), -0.5 * std::erfc(1 / std::sqrt(2.0)), 2 - std::erfc(2 / std::sqrt(2.0))},
+        Expected{SiLU(), -1 / (1 + std::exp(1.0)), 2 / (1 + std::exp(-2.0))},
+        Expected{Tanh(), std::tanh(-1.0), std::tanh(2.0)},
+        Expected{Sigmoid(), 1 / (1 + std::exp(1.0)), 1 / (1 + std::exp(-2.0))}}) {
+    const HostTensor y = run(layer, true, x, store);
+    EXPECT_NEAR(y.view().get(0), below, 1e-6);
+    EXPECT_NEAR(y.view().get(1), above, 1e-6);
+  }
 }
 
 TEST(Layers, ErrorsOfTheConfiguration) {
