@@ -6,8 +6,10 @@ set(INGOT_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/Ingot)
 install(TARGETS ingot EXPORT IngotTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+# The CUDA backend's own headers need CUDA's, which a user may lack; nothing else includes them.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/ingot DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-  COMPONENT development FILES_MATCHING PATTERN "*.h" PATTERN "*.inc")
+  COMPONENT development FILES_MATCHING PATTERN "*.h" PATTERN "*.inc"
+  REGEX "/ingot/backends/cuda$" EXCLUDE)
 install(EXPORT IngotTargets NAMESPACE ingot:: DESTINATION ${INGOT_PACKAGE_DIR}
   COMPONENT development)
 
