@@ -112,6 +112,7 @@ class PlantedKernel final : public Kernel {
   [[nodiscard]] bool in_place(int input, int output) const noexcept override {
     return kernel_->in_place(input, output);
   }
+  [[nodiscard]] std::vector<InnerKernel> inner() const override { return kernel_->inner(); }
 
  private:
   [[nodiscard]] bool drops_or_transposes(PlantedBug bug) const {
