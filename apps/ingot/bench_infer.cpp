@@ -13,6 +13,7 @@
 #include "ingot/engine/freeze.h"
 #include "ingot/io/json.h"
 #include "ingot/nn/models/models.h"
+#include "ingot/train/step_check.h"
 #include "ingot/train/training_graph.h"
 
 namespace ingot::cli {
@@ -55,7 +56,7 @@ double distance_from_reference(const nn::ModelInfo& info, const BackendOptions& 
   const Inputs inputs(small, batch);
   inputs.infer(exe, 0);
   inputs.infer(judge, 0);
-  return relative_distance(exe.fetched("logits"), judge.fetched("logits"));
+  return train::relative_distance(exe.fetched("logits"), judge.fetched("logits"));
 }
 
 double percentile(const std::vector<double>& sorted, double share) {
@@ -84,7 +85,7 @@ int run_bench_infer(const BenchOptions& options) {
   inputs.infer(plain, 0);
   const HostTensor want = plain.fetched("logits");
   inputs.infer(exe, 0);
-  const double plain_distance = relative_distance(exe.fetched("logits"), want);
+  const double plain_distance = train::relative_distance(exe.fetched("logits"), want);
   require_close(plain_distance, 2e-3, "the model that is neither frozen nor fused");
 
   std::int64_t number = 0;

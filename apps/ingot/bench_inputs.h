@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -58,6 +57,10 @@ class Inputs {
   void step(Executable& exe, std::int64_t number) const {
     const std::size_t b = buffer(number);
     exe.run_steps(steps_, {image(b), label(b)});
+  }
+  [[nodiscard]] std::vector<Feed> feeds(std::int64_t number) const {
+    const std::size_t b = buffer(number);
+    return {image(b), label(b)};
   }
   void infer(Executable& exe, std::int64_t number) const { exe.run({image(buffer(number))}); }
 
@@ -120,18 +123,6 @@ class Inputs {
   std::vector<std::vector<std::int32_t>> labels_;
   std::vector<Buffer> buffers_;  ///< images and labels in turn
 };
-
-/// |got - want| / |want| in the L2 norm; |got| where `want` is zero.
-inline double relative_distance(const HostTensor& got, const HostTensor& want) {
-  double difference = 0;
-  double norm = 0;
-  for (std::int64_t i = 0; i < got.type().numel(); ++i) {
-    const double w = want.view().get(i);
-    difference += (got.view().get(i) - w) * (got.view().get(i) - w);
-    norm += w * w;
-  }
-  return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
-}
 
 /// Throws an internal Error when a distance is above the limit (or not a number).
 void require_close(double distance, double limit, std::string_view what);

@@ -1,0 +1,128 @@
+#include "ingot/train/step_check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "ingot/base/error.h"
+#include "ingot/base/philox.h"
+
+namespace ingot::train {
+namespace {
+
+// Random streams of the changes to variables.
+constexpr std::uint64_t kNudgeSeed = 31;
+constexpr std::uint64_t kSpreadSeed = 37;
+// A result that rounding moves by more than this is zero in exact arithmetic, or chaotic.
+constexpr double kMeaningless = 0.1;
+
+/// Writes value(old, uniform in [0, 1)) to each element.
+template <class Function>
+void change(VariableStore& store, const Segment& segment, std::uint64_t seed, std::uint32_t stream,
+            Function value) {
+  HostTensor tensor = store.read(segment.name);
+  for (std::int64_t i = 0; i < tensor.type().numel(); ++i) {
+    const double u = philox_uniform(seed, stream, 0, static_cast<std::uint64_t>(i));
+    tensor.view().set(i, value(tensor.view().get(i), u));
+  }
+  store.write(segment.name, tensor);
+}
+
+}  // namespace
+
+StepOutcome take_first_step(Executable& exe, const VariableStore& store,
+                            std::span<const Feed> feeds) {
+  exe.step(feeds);
+  exe.wait();
+  StepOutcome outcome;
+  outcome.emplace_back("loss", exe.fetched("loss"));
+  for (const Segment* segment : store.segments()) {
+    if (segment->role != VariableRole::optimizer_state) continue;
+    outcome.emplace_back(segment->name, store.read(segment->name));
+  }
+  return outcome;
+}
+
+void nudge_parameters(VariableStore& store) {
+  std::uint32_t stream = 0;
+  for (const Segment* segment : store.segments()) {
+    ++stream;
+    if (segment->role != VariableRole::parameter) continue;
+    change(store, *segment, kNudgeSeed, stream,
+           [](double w, double u) { return w * (1 + kNudge * (2 * u - 1)); });
+  }
+}
+
+void spread_scales_and_shifts(VariableStore& store) {
+  constexpr std::string_view kStatistics = "running_mean";
+  std::uint32_t stream = 0;
+  for (const Segment* segment : store.segments()) {
+    if (!segment->name.ends_with(kStatistics)) continue;
+    const std::string layer = segment->name.substr(0, segment->name.size() - kStatistics.size());
+    for (const auto& [parameter, low] : {std::pair{"weight", 0.5}, std::pair{"bias", 1.0}}) {
+      ++stream;
+      if (!store.contains(layer + parameter)) continue;
+      change(store, store.segment(layer + parameter), kSpreadSeed, stream,
+             [low = low](double, double u) { return low * (1 + u); });
+    }
+  }
+}
+
+double relative_distance(const HostTensor& got, const HostTensor& want) {
+  double difference = 0;
+  double norm = 0;
+  for (std::int64_t i = 0; i < got.type().numel(); ++i) {
+    const double w = want.view().get(i);
+    difference += (got.view().get(i) - w) * (got.view().get(i) - w);
+    norm += w * w;
+  }
+  return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
+}
+
+StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
+                             const StepOutcome& nudged) {
+  StepDifference found;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const auto& [name, value] = want[i];
+    if (i >= got.size() || i >= nudged.size() || got[i].first != name || nudged[i].first != name) {
+      throw Error(ErrorKind::internal, ErrorCode::internal,
+                  "compare_steps: the steps must compute the same results, \"" + name +
+                      "\" is not in all of them");
+    }
+    const double distance = relative_distance(got[i].second, value);
+    const double rounding = std::max(relative_distance(nudged[i].second, value), kNudge / 2);
+    if (rounding > kMeaningless) {
+      ++found.unchecked;
+      continue;
+    }
+    ++found.checked;
+    found.distance = std::max(found.distance, distance);
+    double times = distance / rounding;
+    if (std::isnan(times)) times = std::numeric_limits<double>::infinity();
+    if (times >= found.over_rounding) {
+      found.over_rounding = times;
+      found.worst = name;
+    }
+  }
+  return found;
+}
+
+void require_agreement(const StepDifference& difference, std::string_view what) {
+  if (difference.unchecked * 10 > difference.checked) {
+    throw Error(
+        ErrorKind::internal, ErrorCode::numerics,
+        fmt::format("step check: nine results in ten must be comparable with {}, got {} that "
+                    "rounding drowns and {} others",
+                    what, difference.unchecked, difference.checked));
+  }
+  if (difference.over_rounding <= kRoundings) return;
+  throw Error(ErrorKind::internal, ErrorCode::numerics,
+              fmt::format("step check: the step must agree with {} but for rounding, got {} {:.3g} "
+                          "times as far away as rounding takes it",
+                          what, difference.worst, difference.over_rounding));
+}
+
+}  // namespace ingot::train

@@ -1,0 +1,60 @@
+// Is a training step right? One step of two Executables compared value by value, against what
+// rounding alone may do to it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ingot/engine/executable.h"
+#include "ingot/runtime/variable_store.h"
+
+namespace ingot::train {
+
+/// What the first step from a store's variables computed: the fetch "loss" and every gradient. Of a
+/// recipe whose optimizer state is the gradient after one step, as momentum's is.
+using StepOutcome = std::vector<std::pair<std::string, HostTensor>>;
+StepOutcome take_first_step(Executable& exe, const VariableStore& store,
+                            std::span<const Feed> feeds);
+
+/// By how much nudge_parameters() moves a parameter, relatively: what the rounding of one f32 sum
+/// of a thousand products in order comes to (sqrt(n / 2) units of 2^-24, Higham, Accuracy and
+/// Stability of Numerical Algorithms, section 2.8).
+inline constexpr double kNudge = 0x1p-19;
+
+/// Multiplies every element of every parameter by its own 1 + u, u uniform in [-kNudge, kNudge].
+/// The step from there shows how far rounding alone may carry each of the step's results.
+void nudge_parameters(VariableStore& store);
+
+/// Gives every layer with running statistics a scale in [0.5, 1) and a shift in [1, 2): a point at
+/// which a deep net's gradients are well conditioned, few ReLUs being near their kink, while no
+/// scale or shift is one that a kernel might leave out unseen.
+void spread_scales_and_shifts(VariableStore& store);
+
+/// |got - want| / |want| in the L2 norm; |got| where `want` is zero.
+double relative_distance(const HostTensor& got, const HostTensor& want);
+
+struct StepDifference {
+  double distance = 0;       ///< greatest relative L2 distance of a result
+  double over_rounding = 0;  ///< greatest distance as a multiple of the nudged step's
+  std::string worst = {};    ///< the result that has it
+  int checked = 0;
+  int unchecked = 0;  ///< results that rounding alone moves by more than a tenth
+};
+/// Compares `got` with `want`; `nudged` is `want`'s step after nudge_parameters(). A result that
+/// rounding moves by more than a tenth says nothing and is counted apart: so is the gradient of a
+/// bias before a batch norm, which is zero in exact arithmetic. Errors (internal): results of other
+/// names.
+StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
+                             const StepOutcome& nudged);
+
+/// How many times the nudged step's distance a right step may have: both round, forwards and
+/// backwards, in orders of their own, and single ReLUs near their kink may fall on either side.
+inline constexpr double kRoundings = 8;
+/// Errors (internal, numerics): a result further away than kRoundings; more than one result in ten
+/// that says nothing. `what` names what the step was compared with.
+void require_agreement(const StepDifference& difference, std::string_view what);
+
+}  // namespace ingot::train

@@ -1,0 +1,158 @@
+#include "ingot/train/step_check.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ingot/base/error.h"
+#include "ingot/base/philox.h"
+#include "ingot/base/planted_bug.h"
+#include "ingot/engine/compile.h"
+#include "ingot/nn/layers.h"
+#include "ingot/runtime/backend.h"
+#include "ingot/train/training_graph.h"
+
+namespace ingot::train {
+namespace {
+
+constexpr std::int64_t kBatch = 4;
+
+/// The bias of the first convolution is before a batch norm: its gradient is zero but for rounding.
+nn::Sequential net() {
+  return nn::Sequential(nn::Conv2d(3, 8, 3, {.padding = 1}), nn::BatchNorm2d(8), nn::ReLU(),
+                        nn::Conv2d(8, 8, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(8),
+                        nn::ReLU(), nn::MaxPool2d(2), nn::Flatten(), nn::Linear(8 * 4 * 4, 5));
+}
+
+enum class Parameters { as_initialised, nudged };
+
+StepOutcome first_step(const std::string& device, Parameters parameters) {
+  const Graph graph = build_train_graph(net(), {3, 8, 8}, kBatch, {});
+  VariableStore store(make_backend(device), 1);
+  Executable exe = compile(graph, store);
+  spread_scales_and_shifts(store);
+  if (parameters == Parameters::nudged) nudge_parameters(store);
+  std::vector<float> images(static_cast<std::size_t>(kBatch * 3 * 8 * 8));
+  for (std::size_t i = 0; i < images.size(); ++i) images[i] = philox_uniform(5, 0, 0, i) - 0.5f;
+  const std::vector<std::int32_t> labels = {0, 3, 1, 4};
+  const std::vector<Feed> feeds = {{"input", images.data(), images.size() * sizeof(float)},
+                                   {"target", labels.data(), labels.size() * sizeof(std::int32_t)}};
+  return take_first_step(exe, store, feeds);
+}
+
+StepDifference cpu_against_reference() {
+  return compare_steps(first_step("cpu", Parameters::as_initialised),
+                       first_step("reference", Parameters::as_initialised),
+                       first_step("reference", Parameters::nudged));
+}
+
+TEST(StepCheck, ARightStepDiffersByRoundingAlone) {
+  const StepDifference found = cpu_against_reference();
+  EXPECT_LT(found.distance, 1e-4);
+  EXPECT_LT(found.over_rounding, 8);
+  // Loss, conv, two norms, conv, linear; the bias of the first convolution is zero but for
+  // rounding.
+  EXPECT_EQ(found.checked, 9);
+  EXPECT_EQ(found.unchecked, 1);
+}
+
+#ifdef INGOT_PLANTED_BUGS
+TEST(StepCheck, PlantedBugsStandOut) {
+  const StepOutcome want = first_step("reference", Parameters::as_initialised);
+  const StepOutcome nudged = first_step("reference", Parameters::nudged);
+  for (const PlantedBug bug :
+       {PlantedBug::dropped_conv_tap, PlantedBug::transposed_weight, PlantedBug::wrong_epsilon}) {
+    const PlantedBugScope planted(bug);
+    const StepOutcome got = first_step("cpu", Parameters::as_initialised);
+    EXPECT_GT(compare_steps(got, want, nudged).over_rounding, 8) << static_cast<int>(bug);
+  }
+}
+#endif
+
+HostTensor scalar(float value) {
+  HostTensor tensor({DType::f32, {}});
+  tensor.view().set(0, value);
+  return tensor;
+}
+
+TEST(StepCheck, ComparesInMultiplesOfTheNudgedStep) {
+  const StepDifference found =
+      compare_steps({{"loss", scalar(1.03f)}}, {{"loss", scalar(1.0f)}}, {{"loss", scalar(1.01f)}});
+  EXPECT_NEAR(found.distance, 0.03, 1e-6);
+  EXPECT_NEAR(found.over_rounding, 3, 1e-4);
+  EXPECT_EQ(found.worst, "loss");
+}
+
+TEST(StepCheck, NotANumberIsInfinitelyFarAway) {
+  const StepDifference found = compare_steps(
+      {{"loss", scalar(std::numeric_limits<float>::quiet_NaN())}, {"a", scalar(1)}},
+      {{"loss", scalar(1)}, {"a", scalar(1)}}, {{"loss", scalar(1.01f)}, {"a", scalar(1.01f)}});
+  EXPECT_TRUE(std::isinf(found.over_rounding));
+  EXPECT_EQ(found.worst, "loss");
+}
+
+void expect_refusal(const StepDifference& difference, const std::string& message) {
+  try {
+    require_agreement(difference, "the reference");
+    FAIL() << message;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::internal);
+    EXPECT_EQ(error.what(), message);
+  }
+}
+
+TEST(StepCheck, RefusesWhatRoundingDoesNotExplain) {
+  require_agreement({.over_rounding = 8, .checked = 10, .unchecked = 1}, "the reference");
+  expect_refusal(
+      {.over_rounding = 8.06, .worst = "0.weight", .checked = 10},
+      "step check: the step must agree with the reference but for rounding, got 0.weight "
+      "8.06 times as far away as rounding takes it");
+  expect_refusal(
+      {.checked = 19, .unchecked = 2},
+      "step check: nine results in ten must be comparable with the reference, got 2 that "
+      "rounding drowns and 19 others");
+}
+
+TEST(StepCheck, RefusesStepsOfOtherResults) {
+  try {
+    (void)compare_steps({{"loss", scalar(1)}}, {{"a", scalar(1)}}, {{"a", scalar(1)}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "compare_steps: the steps must compute the same results, \"a\" is not in all of "
+                 "them");
+  }
+}
+
+TEST(StepCheck, NudgesEveryParameterAndSpreadsNormsAlone) {
+  const Graph graph = build_train_graph(net(), {3, 8, 8}, kBatch, {});
+  VariableStore store(make_backend("reference"), 1);
+  (void)compile(graph, store);
+  const HostTensor conv_before = store.read("0.weight");
+  spread_scales_and_shifts(store);
+  EXPECT_EQ(store.read("0.weight").to_doubles(), conv_before.to_doubles());
+  for (const double scale : store.read("1.weight").to_doubles()) {
+    EXPECT_GE(scale, 0.5);
+    EXPECT_LT(scale, 1);
+  }
+  for (const double shift : store.read("1.bias").to_doubles()) {
+    EXPECT_GE(shift, 1);
+    EXPECT_LT(shift, 2);
+  }
+  const std::vector<double> before = store.read("3.weight").to_doubles();
+  nudge_parameters(store);
+  const std::vector<double> after = store.read("3.weight").to_doubles();
+  int moved = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    EXPECT_LE(std::abs(after[i] - before[i]), 1.1 * kNudge * std::abs(before[i]));
+    moved += after[i] != before[i] ? 1 : 0;
+  }
+  EXPECT_GT(moved, static_cast<int>(before.size() * 9 / 10));
+}
+
+}  // namespace
+}  // namespace ingot::train
