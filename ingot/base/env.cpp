@@ -16,6 +16,7 @@ namespace ingot {
 namespace {
 
 constexpr std::array<std::string_view, 2> kFallbackChoices{"warn", "error"};
+constexpr std::array<std::string_view, 3> kSimdChoices{"best", "avx2", "baseline"};
 constexpr std::array<std::string_view, 6> kTraceChannels{"passes",   "regions", "dispatch",
                                                          "numerics", "memory",  "kernels"};
 
@@ -39,6 +40,12 @@ constexpr std::array kTable{
                 .doc = "what happens when a slower device or kernel has to stand in: one line on "
                        "stderr, or an error",
                 .choices = kFallbackChoices},
+    EnvVariable{.name = "INGOT_SIMD",
+                .kind = EnvKind::choice,
+                .default_value = "best",
+                .doc = "the most of the processor's vector instructions that CPU kernels may use: "
+                       "best (all), avx2, or baseline (what every processor of its kind has)",
+                .choices = kSimdChoices},
 };
 
 std::string environment_value(const EnvVariable& variable) {

@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "ingot/backends/cpu/cpu_backend.h"
+#include "ingot/backends/cpu/cpu_machine.h"
 #include "ingot/ir/op_def.h"
 #include "tests/backends/support/conv_cases.h"
 #include "tests/backends/support/node_run.h"
+#include "tests/support/expect_error.h"
 
 namespace ingot {
 namespace {
@@ -54,6 +56,7 @@ TEST(Conv, DirectTakesEverythingInAnyLayoutAndInDouble) {
 
 TEST(Conv, OnednnTakesTheUsualCasesOfFullBlocks) {
   const CpuBackend backend({.threads = 1});
+  if (simd_f32_lanes() < 8) GTEST_SKIP() << "oneDNN has few kernels for processors without AVX2";
   const std::vector<std::string> usual{"64 channels", "batch 1",      "batch 9", "stride 2",
                                        "1x1",         "1x1 stride 2", "groups",  "depthwise"};
   for (const ConvCase& conv : conv_cases()) {
@@ -65,6 +68,18 @@ TEST(Conv, OnednnTakesTheUsualCasesOfFullBlocks) {
       EXPECT_TRUE(support) << conv.name << ", " << node->op().name << ": " << support.reason;
     }
   }
+}
+
+TEST(Conv, ALimitOfTheInstructionsAfterOneDnnsFirstUseIsAnError) {
+  if (onednn_version().empty()) GTEST_SKIP() << "needs oneDNN";
+  const CpuBackend backend({.threads = 1});
+  const ConvNodes nodes = make_conv_nodes(conv_cases()[1], DType::f32, &backend);
+  EXPECT_TRUE(supports(backend, *nodes.forward, "onednn"));
+  testing_support::expect_user_error(ErrorCode::invalid_argument,
+                                     "environment variable \"INGOT_SIMD\": must be \"best\" where "
+                                     "oneDNN was used before the first "
+                                     "CPU backend was made, got \"avx2\"",
+                                     [] { limit_simd(SimdLimit::avx2); });
 }
 
 TEST(Conv, WinogradTakesWideImagesOfStrideOneAndSaysWhatItRefuses) {

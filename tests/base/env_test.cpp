@@ -81,6 +81,15 @@ TEST(Env, Choice) {
       [&] { parse_env_choice(variable, "silently"); });
 }
 
+TEST(Env, LimitOfTheVectorInstructions) {
+  const EnvVariable& variable = env_variable("INGOT_SIMD");
+  EXPECT_EQ(variable.choices[parse_env_choice(variable, "")], "best");
+  expect_bad_value(
+      "environment variable \"INGOT_SIMD\": value must be one of \"best\", \"avx2\", \"baseline\", "
+      "got \"avx3\"\nhelp: did you mean \"avx2\"?",
+      [&] { parse_env_choice(variable, "avx3"); });
+}
+
 TEST(Env, List) {
   const EnvVariable& variable = env_variable("INGOT_TRACE");
   EXPECT_TRUE(parse_env_list(variable, "").empty());

@@ -14,11 +14,17 @@
 
 namespace ingot {
 
-CpuBackend::CpuBackend(const BackendOptions& options)
-    : CpuBackend(std::make_unique<ThreadPool>(
-                     options.threads > 0 ? options.threads : default_thread_count(),
-                     limit_library_threads),
-                 false) {}
+namespace {
+
+std::unique_ptr<ThreadPool> make_pool(const BackendOptions& options) {
+  limit_simd();
+  return std::make_unique<ThreadPool>(
+      options.threads > 0 ? options.threads : default_thread_count(), limit_library_threads);
+}
+
+}  // namespace
+
+CpuBackend::CpuBackend(const BackendOptions& options) : CpuBackend(make_pool(options), false) {}
 
 CpuBackend::CpuBackend(std::unique_ptr<ThreadPool> pool, bool is_serial)
     : pool_(std::move(pool)),

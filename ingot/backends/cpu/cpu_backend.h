@@ -54,7 +54,7 @@ class CpuBackend final : public Backend {
   bool is_serial_;
 };
 
-/// Errors: a malformed INGOT_THREADS (user).
+/// Errors: a malformed INGOT_THREADS or INGOT_SIMD (user), and those of limit_simd().
 std::shared_ptr<Backend> make_cpu_backend(const BackendOptions& options);
 
 }  // namespace ingot

@@ -8,6 +8,9 @@
 #include <oneapi/dnnl/dnnl.h>
 #endif
 
+#include "ingot/base/env.h"
+#include "ingot/base/error.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ingot/backends/cpu/cpu_machine.cpp"
 #include "ingot/backends/cpu/simd_targets.h"
@@ -40,6 +43,20 @@ namespace {
 HWY_EXPORT(target_bits);
 HWY_EXPORT(f32_lanes);
 
+/// oneDNN's x86 kernels alone come in several instruction sets.
+void limit_onednn([[maybe_unused]] SimdLimit limit) {
+#if defined(INGOT_HAVE_ONEDNN) && HWY_ARCH_X86
+  const dnnl_cpu_isa_t isa = limit == SimdLimit::avx2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+  if (dnnl_set_max_cpu_isa(isa) != dnnl_success) {
+    throw user_error(
+        ErrorCode::invalid_argument,
+        fmt::format("environment variable \"INGOT_SIMD\": must be \"best\" where oneDNN was used "
+                    "before the first CPU backend was made, got \"{}\"",
+                    env_variable("INGOT_SIMD").choices[static_cast<std::size_t>(limit)]));
+  }
+#endif
+}
+
 }  // namespace
 
 CacheSizes read_cache_sizes() {
@@ -56,6 +73,27 @@ CacheSizes read_cache_sizes() {
   return sizes;
 }
 
+void limit_simd(SimdLimit limit) {
+  if (limit == SimdLimit::best) return;
+  limit_onednn(limit);
+  // Better targets have lower bits, and each architecture has bits of its own. Not DisableTargets:
+  // after it each call of SupportedTargets dispatches to the best target until the next one.
+  const std::int64_t allowed = limit == SimdLimit::baseline
+                                   ? std::int64_t{HWY_STATIC_TARGET}
+                                   : ~static_cast<std::int64_t>(HWY_AVX2 - 1);
+  const std::int64_t targets = hwy::SupportedTargets() & allowed;
+  hwy::SetSupportedTargetsForTest(targets == 0 ? std::int64_t{HWY_STATIC_TARGET} : targets);
+}
+
+void limit_simd() {
+  // A first call that throws does not count.
+  static const bool done = [] {
+    limit_simd(static_cast<SimdLimit>(env_choice("INGOT_SIMD")));
+    return true;
+  }();
+  (void)done;
+}
+
 std::string simd_target_name() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)()); }
 
 std::string simd_targets() {
@@ -67,7 +105,7 @@ std::string simd_targets() {
     names += names.empty() ? "" : " ";
     names += hwy::TargetName(target);
   }
-  return names;
+  return names.empty() ? "none beyond the baseline" : names;
 }
 
 int simd_f32_lanes() { return static_cast<int>(HWY_DYNAMIC_DISPATCH(f32_lanes)()); }
