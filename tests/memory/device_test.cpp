@@ -4,7 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "ingot/memory/buffer.h"
@@ -39,6 +44,39 @@ TEST(HostDevice, AllocatesAlignedMemoryAndCounts) {
   device->free(nullptr, 0);
   EXPECT_EQ(device->allocation_stats().counts(), (AllocationCounts{5, 5, 1, 1, 0}));
 }
+
+#ifdef __linux__
+/// The flags that the kernel keeps for the mapping around an address; empty when it tells none.
+std::string mapping_flags(const void* address) {
+  std::ifstream smaps("/proc/self/smaps");
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  bool inside = false;
+  for (std::string line; std::getline(smaps, line);) {
+    unsigned long first = 0;
+    unsigned long last = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2) {
+      inside = first <= wanted && wanted < last;
+    } else if (inside && line.starts_with("VmFlags:")) {
+      return line + " ";
+    }
+  }
+  return {};
+}
+
+TEST(HostDevice, LargeAllocationsAskForHugePages) {
+  if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage")) {
+    GTEST_SKIP() << "the system has no huge pages to ask for";
+  }
+  const std::shared_ptr<Device> device = make_host_device();
+  const std::size_t bytes = (8U << 20) + 100;
+  void* data = device->allocate(bytes);
+  ASSERT_NE(data, nullptr);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % (2U << 20), 0u);
+  EXPECT_NE(mapping_flags(data).find(" hg "), std::string::npos) << mapping_flags(data);
+  std::memset(data, 1, bytes);
+  device->free(data, bytes);
+}
+#endif
 
 TEST(HostDevice, RefusesMoreThanTheMachineHas) {
   const std::shared_ptr<Device> device = make_host_device();
