@@ -165,6 +165,27 @@ TEST(Fused, ReductionsWithAPrologue) {
   });
 }
 
+// Operands of megabytes, whose next tiles are fetched ahead: the last tile is a partial one.
+TEST(Fused, StreamsOperandsThatFitNoCache) {
+  for (const Layout& layout : kLayouts) {
+    SCOPED_TRACE(layout.to_string(4));
+    Graph graph;
+    const Shape shape{3, 16, 81, 121};
+    const Value x = graph.placeholder("x", {DType::f32, shape});
+    const Value y = graph.placeholder("y", {DType::f32, shape});
+    set_layout(*x.node(), layout);
+    set_layout(*y.node(), layout);
+    Node* node = add_region(graph, {x, y}, [](Graph&, const auto& a) {
+      const Value z = ops::mul(ops::add(a[0], a[1]), a[1]);
+      return std::vector{z, ops::sum(a[0], {0, 2, 3}), ops::sum(z, {0, 2, 3})};
+    });
+    node->set_layout(0, layout);
+    check(*node, 64);
+    const Node& moments = *ops::moments(x, {0, 2, 3}).mean.node();
+    check(moments);
+  }
+}
+
 TEST(Fused, EveryAxisReduced) {
   const std::vector<std::vector<std::int64_t>> axes{
       {}, {0}, {1}, {2}, {3}, {0, 1}, {0, 2}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 3}};

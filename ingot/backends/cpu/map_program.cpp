@@ -14,6 +14,9 @@ constexpr std::int64_t kMaxTile = 1024;
 /// Rows at least this long end a tile: broadcast operands are then one element or a plain run.
 constexpr std::int64_t kMinRow = 256;
 constexpr std::int64_t kAlign = 64;
+/// Operands of more bytes are fetched ahead: smaller ones lie in a cache already.
+constexpr std::int64_t kStreamBytes = 1 << 20;
+constexpr std::int64_t kCacheLine = 64;
 
 std::size_t at(int i) noexcept { return static_cast<std::size_t>(i); }
 
@@ -74,6 +77,11 @@ MapProgram::MapProgram(const LoweredProgram& lowered, std::span<const MapTensor>
     cost_ += 0.1;
   }
   choose_loads();
+  std::int64_t bytes = 0;
+  for (const Load& load : loads_) {
+    if (load.kind == LoadKind::linear) bytes += size_ * static_cast<std::int64_t>(load.element);
+  }
+  streams_ = bytes > kStreamBytes;
   assign_slots();
   find_direct_outputs();
 }
@@ -268,11 +276,31 @@ void MapProgram::load_one(Frame& frame, std::size_t index, std::int64_t begin, s
   }
 }
 
+// The processor's own prefetching begins anew with each page and each change of operand, which is
+// about once a tile.
+void MapProgram::prefetch(const Frame& frame, std::int64_t begin, std::int64_t n, std::int64_t part,
+                          std::int64_t parts) const noexcept {
+  const std::int64_t ahead = std::min(n, size_ - begin);
+  for (const Load& load : loads_) {
+    if (load.kind != LoadKind::linear) continue;
+    const auto element = static_cast<std::int64_t>(load.element);
+    const std::byte* next = frame.operands[at(load.operand)] + begin * element;
+    const std::int64_t lines = ahead * element / kCacheLine;
+    for (std::int64_t line = lines * part / parts; line < lines * (part + 1) / parts; ++line) {
+      __builtin_prefetch(next + line * kCacheLine, 0, 2);
+    }
+  }
+}
+
 void MapProgram::evaluate(Frame& frame, std::int64_t begin, std::int64_t n) const noexcept {
   const bool partial = n % kTileQuantum != 0;
   load(frame, begin, n, partial);
   const std::int64_t padded = (n + kTileQuantum - 1) / kTileQuantum * kTileQuantum;
+  const auto parts = static_cast<std::int64_t>(instrs_.size());
+  if (streams_ && parts == 0) prefetch(frame, begin + n, n, 0, 1);
+  std::int64_t part = 0;
   for (const Instr& instr : instrs_) {
+    if (streams_) prefetch(frame, begin + n, n, part++, parts);
     std::array<TileArg, 3> args;
     for (std::size_t k = 0; k < args.size(); ++k) args[k] = frame.values[at(instr.args[k])];
     std::byte* out = frame.memory + instr.slot;

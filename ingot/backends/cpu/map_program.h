@@ -115,6 +115,8 @@ class MapProgram {
   void load_one(Frame& frame, std::size_t index, std::int64_t begin, std::int64_t n,
                 bool partial) const noexcept;
   void store(Frame& frame, std::int64_t begin, std::int64_t n) const noexcept;
+  void prefetch(const Frame& frame, std::int64_t begin, std::int64_t n, std::int64_t part,
+                std::int64_t parts) const noexcept;
   void load(Frame& frame, std::int64_t begin, std::int64_t n, bool partial) const noexcept;
 
   std::int64_t size_ = 0;
@@ -124,6 +126,7 @@ class MapProgram {
   std::int64_t staging_ = 0;
   double cost_ = 0;
   bool keeps_zero_ = false;
+  bool streams_ = false;     // its operands come from memory rather than a cache
   std::vector<Lane> lanes_;  // of each value
   std::vector<Load> loads_;
   std::vector<Constant> constants_;
