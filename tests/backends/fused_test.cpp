@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "ingot/ir/core_ops.h"
@@ -207,6 +208,42 @@ TEST(Fused, EveryAxisReduced) {
       if (backend(1).accepts(moments, layout)) check(moments);
     }
   });
+}
+
+// One pass about a running mean: far from zero, drifting, and with first elements unlike the rest.
+TEST(Fused, MomentsOfValuesFarFromZero) {
+  const Shape shape{4, 16, 40, 40};
+  const std::vector<std::function<double(std::int64_t, double)>> fills{
+      [](std::int64_t, double noise) { return 1000.0 + noise; },
+      [](std::int64_t pixel, double noise) { return 0.1 * static_cast<double>(pixel) + noise; },
+      [](std::int64_t pixel, double noise) { return pixel == 0 ? 1e4 : 0.01 * noise; },
+      [](std::int64_t pixel, double noise) { return pixel < 128 ? 1e3 : -50.0 + noise; },
+      [](std::int64_t, double) { return 3.0; }};
+  for (const Layout& layout : kLayouts) {
+    for (std::size_t f = 0; f < fills.size(); ++f) {
+      SCOPED_TRACE(layout.to_string(4) + " fill " + std::to_string(f));
+      Graph graph;
+      const Value x = graph.placeholder("x", {DType::f32, shape});
+      set_layout(*x.node(), layout);
+      const Node& node = *ops::moments(x, {0, 2, 3}).mean.node();
+      std::vector<HostTensor> operands = random_operands(node);
+      const HostView view = operands[0].view();
+      for (std::int64_t i = 0; i < view.numel(); ++i) {
+        const std::int64_t image = i / (16 * 1600);
+        view.set(i, fills[f](image * 1600 + i % 1600, view.get(i)));
+      }
+      const std::vector<HostView> inputs{view};
+      const auto want = evaluate_node(node, inputs, nullptr);
+      const NodeRun run = run_node(node, operands, backend(1));
+      EXPECT_EQ(run.outputs, run_node(node, operands, backend(2)).outputs);
+      for (std::int64_t c = 0; c < 16; ++c) {
+        const double mean = want[0].view().get(c);
+        const double var = want[1].view().get(c);
+        EXPECT_NEAR(run.outputs[0].view().get(c), mean, 1e-6 * (std::abs(mean) + std::sqrt(var)));
+        EXPECT_NEAR(run.outputs[1].view().get(c), var, 5e-6 * var + 1e-20);
+      }
+    }
+  }
 }
 
 TEST(Fused, ReducedResultsInTheLayoutToo) {

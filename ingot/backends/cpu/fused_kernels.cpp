@@ -325,6 +325,9 @@ void FusedKernel::reduce_items(MapProgram::Frame& frame, const KernelContext& co
     plan_->for_each_range(item / parts, item % parts, [&](std::int64_t begin, std::int64_t end) {
       reduce_range(frame, begin, end, acc);
     });
+    for (std::size_t r = 0; r < reducers_.size(); ++r) {
+      reducers_[r].close(acc + acc_offsets_[r], plan_->columns());
+    }
     if (parts == 1) write(context, item, acc);
   }
 }
@@ -383,6 +386,9 @@ void FusedKernel::reduce_rows(MapProgram::Frame& frame, const KernelContext& con
         i += segment;
         in_row += segment;
         if (in_row < length) continue;
+        for (std::size_t r = 0; r < reducers_.size(); ++r) {
+          reducers_[r].close(acc + acc_offsets_[r], 1);
+        }
         write(context, row++, acc);
         reset();
         in_row = 0;

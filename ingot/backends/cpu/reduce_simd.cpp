@@ -35,16 +35,6 @@ struct Max {
     return best != best || best > x ? best : x;
   }
 };
-struct SquareSum {
-  static constexpr float kStart = 0.0f;
-  V shift;
-  HWY_INLINE V operator()(V total, V x) const {
-    const V d = hn::Sub(x, shift);
-    return hn::MulAdd(d, d, total);
-  }
-  static HWY_INLINE V join(V a, V b) { return hn::Add(a, b); }
-  static HWY_INLINE float combine(float total, float x) { return total + x; }
-};
 
 /// Four accumulators hide the latency of the operation; they, then halves of the lanes are joined
 /// pairwise.
@@ -82,16 +72,15 @@ HWY_INLINE float fold(const Op& op, const float* x, std::int64_t n) {
 }
 
 /// Columns in vectors, each over all rows; `finish(column, partial results, how many)`.
-template <class MakeOp, class Finish>
-HWY_INLINE void fold_columns(const MakeOp& make_op, const Finish& finish, const float* x,
-                             std::int64_t rows, std::int64_t columns) {
+template <class Op, class Finish>
+HWY_INLINE void fold_columns(const Op& op, const Finish& finish, const float* x, std::int64_t rows,
+                             std::int64_t columns) {
   const D d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   alignas(64) float out[16];
   std::int64_t c = 0;
   for (; c + lanes <= columns; c += lanes) {
-    const auto op = make_op(c);
-    V even = hn::Set(d, op.kStart);
+    V even = hn::Set(d, Op::kStart);
     V odd = even;
     std::int64_t r = 0;
     for (; r + 2 <= rows; r += 2) {
@@ -102,7 +91,7 @@ HWY_INLINE void fold_columns(const MakeOp& make_op, const Finish& finish, const 
     alignas(64) float odds[16];
     hn::StoreU(even, d, out);
     hn::StoreU(odd, d, odds);
-    for (std::int64_t k = 0; k < lanes; ++k) out[k] = op.combine(out[k], odds[k]);
+    for (std::int64_t k = 0; k < lanes; ++k) out[k] = Op::combine(out[k], odds[k]);
     finish(c, out, lanes);
   }
   for (; c < columns; ++c) finish.scalar(c, x + c, rows, columns);
@@ -168,55 +157,72 @@ struct MaxColumns {
     for (std::int64_t r = 0; r < rows; ++r) (*this)(c, x + r * stride, 1);
   }
 };
-struct SquareColumns {
-  double* acc;
-  const float* shift;
-  HWY_INLINE void operator()(std::int64_t c, const float* part, std::int64_t n) const {
-    for (std::int64_t k = 0; k < n; ++k) acc[c + k] += static_cast<double>(part[k]);
+
+/// A vector of columns over all rows; four chains hide the latency of the additions.
+HWY_INLINE void shifted_columns(double* sums, double* squares, const double* shift, const float* x,
+                                std::int64_t rows, std::int64_t columns) {
+  const D d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  alignas(64) float out[16];
+  alignas(64) float out_squares[16];
+  for (std::int64_t k = 0; k < lanes; ++k) out[k] = static_cast<float>(shift[k]);
+  const V about = hn::Load(d, out);
+  V s0 = hn::Zero(d);
+  V s1 = s0;
+  V s2 = s0;
+  V s3 = s0;
+  V q0 = s0;
+  V q1 = s0;
+  V q2 = s0;
+  V q3 = s0;
+  const auto add = [&](V& s, V& q, std::int64_t row) HWY_ATTR {
+    const V off = hn::Sub(hn::LoadU(d, x + row * columns), about);
+    s = hn::Add(s, off);
+    q = hn::MulAdd(off, off, q);
+  };
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    add(s0, q0, r);
+    add(s1, q1, r + 1);
+    add(s2, q2, r + 2);
+    add(s3, q3, r + 3);
   }
-  HWY_INLINE void scalar(std::int64_t c, const float* x, std::int64_t rows,
-                         std::int64_t stride) const {
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const double d = static_cast<double>(x[r * stride]) - static_cast<double>(shift[c]);
-      acc[c] += d * d;
-    }
+  for (; r < rows; ++r) add(s0, q0, r);
+  hn::Store(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), d, out);
+  hn::Store(hn::Add(hn::Add(q0, q1), hn::Add(q2, q3)), d, out_squares);
+  for (std::int64_t k = 0; k < lanes; ++k) {
+    sums[k] += static_cast<double>(out[k]);
+    squares[k] += static_cast<double>(out_squares[k]);
   }
-};
-template <class Op>
-struct Always {
-  HWY_INLINE Op operator()(std::int64_t) const { return Op(); }
-};
-struct Shifted {
-  const float* shift;
-  HWY_INLINE SquareSum operator()(std::int64_t c) const {
-    return SquareSum{hn::LoadU(D(), shift + c)};
-  }
-};
+}
 
 }  // namespace
 
 float sum(const float* x, std::int64_t n) { return fold(Sum(), x, n); }
 float max(const float* x, std::int64_t n) { return fold(Max(), x, n); }
-float square_sum(const float* x, float shift, std::int64_t n) {
-  return fold(SquareSum{hn::Set(D(), shift)}, x, n);
-}
 void column_sum(double* acc, const float* x, std::int64_t rows, std::int64_t columns) {
   if (is_narrow(columns)) return fold_narrow(Sum(), SumColumns{acc}, x, rows, columns);
-  fold_columns(Always<Sum>(), SumColumns{acc}, x, rows, columns);
+  fold_columns(Sum(), SumColumns{acc}, x, rows, columns);
 }
 void column_max(double* acc, const float* x, std::int64_t rows, std::int64_t columns) {
   if (is_narrow(columns)) return fold_narrow(Max(), MaxColumns{acc}, x, rows, columns);
-  fold_columns(Always<Max>(), MaxColumns{acc}, x, rows, columns);
+  fold_columns(Max(), MaxColumns{acc}, x, rows, columns);
 }
-void column_square_sum(double* acc, const float* shift, const float* x, std::int64_t rows,
-                       std::int64_t columns) {
-  if (is_narrow(columns)) {
-    alignas(64) float repeated[16];
-    for (std::int64_t k = 0; k < 16; ++k) repeated[k] = shift[k % columns];
-    const SquareSum op{hn::LoadU(D(), repeated)};
-    return fold_narrow(op, SquareColumns{acc, shift}, x, rows, columns);
+void column_shifted_sums(double* sums, double* squares, const double* shift, const float* x,
+                         std::int64_t rows, std::int64_t columns) {
+  const D d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t c = 0;
+  for (; c + lanes <= columns; c += lanes) {
+    shifted_columns(sums + c, squares + c, shift + c, x + c, rows, columns);
   }
-  fold_columns(Shifted{shift}, SquareColumns{acc, shift}, x, rows, columns);
+  for (; c < columns; ++c) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const double off = static_cast<double>(x[r * columns + c]) - shift[c];
+      sums[c] += off;
+      squares[c] += off * off;
+    }
+  }
 }
 
 }  // namespace ingot::HWY_NAMESPACE
@@ -227,19 +233,15 @@ namespace ingot {
 namespace {
 HWY_EXPORT(sum);
 HWY_EXPORT(max);
-HWY_EXPORT(square_sum);
 HWY_EXPORT(column_sum);
 HWY_EXPORT(column_max);
-HWY_EXPORT(column_square_sum);
+HWY_EXPORT(column_shifted_sums);
 }  // namespace
 
 double sum_f32(const float* x, std::int64_t n) noexcept {
   return static_cast<double>(HWY_DYNAMIC_DISPATCH(sum)(x, n));
 }
 float max_f32(const float* x, std::int64_t n) noexcept { return HWY_DYNAMIC_DISPATCH(max)(x, n); }
-double square_sum_f32(const float* x, float shift, std::int64_t n) noexcept {
-  return static_cast<double>(HWY_DYNAMIC_DISPATCH(square_sum)(x, shift, n));
-}
 // Few columns would leave lanes empty: rows side by side are taken as one, and folded afterwards.
 namespace {
 
@@ -267,16 +269,22 @@ void column_max_f32(double* acc, const float* x, std::int64_t rows, std::int64_t
     best = best != best || best > wide[k] ? best : wide[k];
   }
 }
-void column_square_sum_f32(double* acc, const float* shift, const float* x, std::int64_t rows,
-                           std::int64_t columns) noexcept {
-  if (!folds(rows, columns)) {
-    return HWY_DYNAMIC_DISPATCH(column_square_sum)(acc, shift, x, rows, columns);
-  }
-  double wide[kWide] = {};
-  float wide_shift[kWide];
+void column_shifted_sums_f32(double* sums, double* squares, const double* shift, const float* x,
+                             std::int64_t rows, std::int64_t columns) noexcept {
+  const auto add = [](auto... args) { HWY_DYNAMIC_DISPATCH(column_shifted_sums)(args...); };
+  if (columns >= kWide || kWide % columns != 0) return add(sums, squares, shift, x, rows, columns);
+  double wide_sums[kWide] = {};
+  double wide_squares[kWide] = {};
+  double wide_shift[kWide];
   for (std::int64_t k = 0; k < kWide; ++k) wide_shift[k] = shift[k % columns];
-  HWY_DYNAMIC_DISPATCH(column_square_sum)(wide, wide_shift, x, rows * columns / kWide, kWide);
-  for (std::int64_t k = 0; k < kWide; ++k) acc[k % columns] += wide[k];
+  const std::int64_t together = kWide / columns;
+  const std::int64_t whole = rows / together;
+  add(wide_sums, wide_squares, wide_shift, x, whole, kWide);
+  for (std::int64_t k = 0; k < kWide; ++k) {
+    sums[k % columns] += wide_sums[k];
+    squares[k % columns] += wide_squares[k];
+  }
+  add(sums, squares, shift, x + whole * kWide, rows % together, columns);
 }
 
 }  // namespace ingot

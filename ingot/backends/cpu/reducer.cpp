@@ -27,38 +27,53 @@ void add_moments(Accumulator* acc, std::int64_t columns, std::int64_t c, double 
   n = total;
 }
 
-/// Rows of a tile, whose columns fit one.
+/// What lies behind the three accumulators of add_moments: how many elements came since, and their
+/// sum and sum of squares about a shift.
+struct Recent {
+  double* count;  // the same for every column
+  double* sums;
+  double* squares;
+  double* shift;  // rounded to f32
+
+  Recent(Accumulator* acc, std::int64_t columns) noexcept
+      : count(&acc[3 * columns].real),
+        sums(&acc[4 * columns].real),
+        squares(&acc[5 * columns].real),
+        shift(&acc[6 * columns].real) {}
+};
+
+/// The recent elements become part of the mean and the squares about it.
+void settle(Accumulator* acc, std::int64_t columns) noexcept {
+  const Recent recent(acc, columns);
+  const double n = *recent.count;
+  if (n == 0) return;
+  for (std::int64_t c = 0; c < columns; ++c) {
+    const double off = recent.sums[c] / n;
+    add_moments(acc, columns, c, n, recent.shift[c] + off, recent.squares[c] - n * off * off);
+    recent.sums[c] = recent.squares[c] = 0.0;
+  }
+  *recent.count = 0;
+}
+
+/// Whole rows. The shift is the mean so far; the first time, that of these rows. It moves when four
+/// times as much has come since: so squares about it are at most a few times those about the mean,
+/// and there are few divisions.
 void add_moment_rows(Accumulator* acc, std::int64_t columns, const float* x,
                      std::int64_t rows) noexcept {
-  constexpr std::int64_t kBlock = 64;  // columns at a time
-  const auto n = static_cast<double>(rows);
-  if (columns == 1) {
-    const double mean = sum_f32(x, rows) / n;
-    const auto shift = static_cast<float>(mean);
-    const double off = mean - static_cast<double>(shift);
-    return add_moments(acc, 1, 0, n, mean, square_sum_f32(x, shift, rows) - n * off * off);
-  }
-  if (columns > kBlock) {
-    // Wide rows: few of them fit a tile, each adds one element to every column.
-    for (std::int64_t i = 0; i < rows * columns; ++i) {
-      add_moments(acc, columns, i % columns, 1.0, static_cast<double>(x[i]), 0.0);
+  const Recent recent(acc, columns);
+  const bool first = acc[0].real == 0;
+  if (*recent.count == 0) {
+    if (first) column_sum_f32(recent.sums, x, rows, columns);
+    for (std::int64_t c = 0; c < columns; ++c) {
+      const double mean =
+          first ? recent.sums[c] / static_cast<double>(rows) : acc[columns + c].real;
+      recent.shift[c] = static_cast<double>(static_cast<float>(mean));
+      recent.sums[c] = 0.0;
     }
-    return;
   }
-  std::array<double, kBlock> sums{};
-  std::array<double, kBlock> squares{};
-  std::array<float, kBlock> shift{};
-  column_sum_f32(sums.data(), x, rows, columns);
-  for (std::int64_t c = 0; c < columns; ++c) {
-    shift[static_cast<std::size_t>(c)] = static_cast<float>(sums[static_cast<std::size_t>(c)] / n);
-  }
-  column_square_sum_f32(squares.data(), shift.data(), x, rows, columns);
-  for (std::int64_t c = 0; c < columns; ++c) {
-    const auto k = static_cast<std::size_t>(c);
-    const double mean = sums[k] / n;
-    const double off = mean - static_cast<double>(shift[k]);
-    add_moments(acc, columns, c, n, mean, squares[k] - n * off * off);
-  }
+  column_shifted_sums_f32(recent.sums, recent.squares, recent.shift, x, rows, columns);
+  *recent.count += static_cast<double>(rows);
+  if (*recent.count >= 4 * acc[0].real) settle(acc, columns);
 }
 
 /// The generic way: element by element, wrapping round the columns.
@@ -129,6 +144,10 @@ void Reducer::add(Accumulator* acc, std::int64_t columns, const TileArg& tile, s
     const auto wide = static_cast<double>(value);
     acc[c].real = sums ? acc[c].real + wide : larger(acc[c].real, wide);
   });
+}
+
+void Reducer::close(Accumulator* acc, std::int64_t columns) const noexcept {
+  if (kind_ == ReductionKind::moments) settle(acc, columns);
 }
 
 void Reducer::merge(Accumulator* acc, const Accumulator* other,

@@ -27,15 +27,17 @@ class Reducer {
   Reducer(const FusedReduction& reduction, Lane lane) noexcept
       : kind_(reduction.kind), scale_(reduction.scale), dtype_(reduction.dtype), lane_(lane) {}
 
-  /// Accumulators of one column: moments keep a count, a mean and a sum of squares about it. Those
-  /// of all columns lie side by side.
+  /// Accumulators of one column, those of all columns side by side. Moments keep a count, a mean
+  /// and a sum of squares about it; then, of what came since, the same about a value near the mean.
   [[nodiscard]] std::int64_t width() const noexcept {
-    return kind_ == ReductionKind::moments ? 3 : 1;
+    return kind_ == ReductionKind::moments ? 7 : 1;
   }
   void reset(Accumulator* acc, std::int64_t columns) const noexcept;
   /// Adds `n` elements of a tile, the first of which belongs to `column`.
   void add(Accumulator* acc, std::int64_t columns, const TileArg& tile, std::int64_t offset,
            std::int64_t n, std::int64_t column) const noexcept;
+  /// After the last add() and before merge() or write().
+  void close(Accumulator* acc, std::int64_t columns) const noexcept;
   /// acc += other, per column.
   void merge(Accumulator* acc, const Accumulator* other, std::int64_t columns) const noexcept;
   /// Writes a group's results; a null one is not needed.
