@@ -5,7 +5,8 @@
 
 For each workload: kernels, reorders and bytes moved a step, and for the small ones the instructions
 of a step on one thread, counted by callgrind. Valgrind knows AVX2 but not AVX-512, so the kernels
-counted are those of an AVX2 machine. Nothing here is a verdict; no clock is read.
+counted are those of an AVX2 machine. Nothing here is a verdict; no clock is
+read. Exits with 1 where instructions could not be counted.
 """
 
 import argparse
@@ -22,6 +23,11 @@ from project_files import ROOT
 # Workload -> the batch at which instructions are counted (0: too long under valgrind).
 WORKLOADS = {"seed-cnn": 8, "mlp784": 32, "gometal-cnn": 1, "resnet18-cifar": 0}
 STEPS = 2  # counted, after a first one
+COUNTED = "ingot::Executable::run_steps("
+
+
+class CountError(Exception):
+    """Instructions that were not, or cannot have been, counted."""
 
 
 def structure(ingot, workload):
@@ -30,23 +36,31 @@ def structure(ingot, workload):
     return json.loads(run.stdout)
 
 
-def instructions(ingot, workload, batch):
-    """Instructions of Executable::run a step: those of the runs after the first one."""
-    def total(count):
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "callgrind.out"
-            run = subprocess.run(
-                ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
-                 "--toggle-collect=ingot::Executable::run(*", ingot, "bench", workload, "--fixed",
-                 str(count), "--batch", str(batch), "--threads", "1"], capture_output=True,
-                text=True)
-            found = re.search(r"Collected : (\d+)", run.stderr)
-            if run.returncode != 0 or not found:
-                return None
-            return int(found.group(1))
+def collected(ingot, workload, batch, steps):
+    """Instructions of the calls of Executable::run_steps in a run of some steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = subprocess.run(
+            ["valgrind", "--tool=callgrind",
+             f"--callgrind-out-file={Path(folder) / 'callgrind.out'}",
+             f"--toggle-collect={COUNTED}*", ingot, "bench", workload, "--fixed", str(steps),
+             "--batch", str(batch), "--threads", "1"], capture_output=True, text=True)
+    found = re.search(r"Collected : (\d+)", run.stderr)
+    if run.returncode != 0 or not found:
+        raise CountError(f"{workload}: must run under valgrind, got exit code {run.returncode}\n"
+                         + run.stderr[-2000:])
+    # Callgrind takes any name, and counts nothing for one that is never called.
+    if int(found.group(1)) == 0:
+        raise CountError(f"{workload}: steps must have instructions, got 0 inside {COUNTED})")
+    return int(found.group(1))
 
-    one, more = total(1), total(1 + STEPS)
-    return None if one is None or more is None else (more - one) / STEPS
+
+def instructions(ingot, workload, batch):
+    """Instructions of a step: those of the runs after the first one."""
+    first = collected(ingot, workload, batch, 1)
+    more = collected(ingot, workload, batch, 1 + STEPS) - first
+    if more <= 0:
+        raise CountError(f"{workload}: more steps must have more instructions, got {more} more")
+    return more / STEPS
 
 
 def main():
@@ -54,6 +68,7 @@ def main():
     parser.add_argument("workloads", nargs="*", default=list(WORKLOADS))
     parser.add_argument("--ingot", default=str(ROOT / "build/release/bin/ingot"))
     arguments = parser.parse_args()
+    failed = False
     counts = shutil.which("valgrind") is not None
     if not counts:
         print("valgrind is not installed: no instruction counts")
@@ -64,11 +79,14 @@ def main():
         batch = WORKLOADS.get(workload, 1)
         text = "-"
         if counts and batch > 0:
-            count = instructions(arguments.ingot, workload, batch)
-            text = "failed" if count is None else f"{count:,.0f} (batch {batch})"
+            try:
+                text = f"{instructions(arguments.ingot, workload, batch):,.0f} (batch {batch})"
+            except CountError as error:
+                print(f"count_instructions: {error}", file=sys.stderr)
+                text, failed = "failed", True
         print(f'{workload:16} {what["kernels"]:7} {what["reorders"]:8} {what["bytes_moved"]:13,} '
               f'{text:>24}', flush=True)
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

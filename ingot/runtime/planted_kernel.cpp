@@ -67,6 +67,14 @@ struct Weights {
   }
 };
 
+bool is_convolution(const Node& node) {
+  return node.op().name == "conv2d" || node.op().name == "conv2d_input_grad";
+}
+/// Whether the second operand is what the bugs are about.
+[[maybe_unused]] bool reads_weights(const Node& node) {
+  return is_convolution(node) || node.op().name == "matmul";
+}
+
 /// Runs the right kernel on wrong weights.
 class PlantedKernel final : public Kernel {
  public:
@@ -78,14 +86,12 @@ class PlantedKernel final : public Kernel {
     for (const Value& input : problem.node.inputs()) {
       operands_.push_back({input.type(), input.layout()});
     }
-    const std::string_view op = problem.node.op().name;
-    convolution_ = op == "conv2d" || op == "conv2d_input_grad";
-    matmul_ = op == "matmul";
+    convolution_ = is_convolution(problem.node);
   }
 
   void run(const KernelContext& context) noexcept override {
     const PlantedBug bug = planted_bug();
-    if (!(convolution_ && drops_or_transposes(bug)) && !(matmul_ && transposes_matrices(bug))) {
+    if (!(convolution_ ? drops_or_transposes(bug) : transposes_matrices(bug))) {
       kernel_->run(context);
       return;
     }
@@ -93,7 +99,7 @@ class PlantedKernel final : public Kernel {
     const auto slot = static_cast<std::size_t>(slots_[1]);
     const std::byte* const right = context.slots[slot];
     std::vector<std::byte> wrong(right, right + weights.bytes());
-    if (matmul_) {
+    if (!convolution_) {
       weights.transpose_matrices(wrong.data());
     } else if (bug == PlantedBug::dropped_conv_tap) {
       weights.drop_last_tap(wrong.data());
@@ -112,7 +118,6 @@ class PlantedKernel final : public Kernel {
   [[nodiscard]] bool in_place(int input, int output) const noexcept override {
     return kernel_->in_place(input, output);
   }
-  [[nodiscard]] std::vector<InnerKernel> inner() const override { return kernel_->inner(); }
 
  private:
   [[nodiscard]] bool drops_or_transposes(PlantedBug bug) const {
@@ -130,16 +135,17 @@ class PlantedKernel final : public Kernel {
   std::vector<int> slots_;
   std::vector<Weights> operands_;
   int slot_count_ = 0;
-  bool convolution_ = false;
-  bool matmul_ = false;
+  bool convolution_ = false;  ///< else a matmul
 };
 
 }  // namespace
 
 std::unique_ptr<Kernel> with_planted_bugs(std::unique_ptr<Kernel> kernel,
-                                          const KernelProblem& problem) {
+                                          const KernelProblem& problem, const Device& device) {
   if constexpr (kPlantedBugsAvailable) {
-    return std::make_unique<PlantedKernel>(std::move(kernel), problem);
+    if (device.host_visible() && reads_weights(problem.node)) {
+      return std::make_unique<PlantedKernel>(std::move(kernel), problem);
+    }
   }
   return kernel;
 }

@@ -16,7 +16,7 @@ namespace {
 using testing_support::count_new;
 
 TEST(NoAllocation, TheCounterCounts) {
-  if (!INGOT_COUNTS_NEW) GTEST_SKIP() << "sanitizers have operators of their own";
+  if (testing_support::kSanitized) GTEST_SKIP() << "sanitizers have operators of their own";
   const std::uint64_t before = count_new();
   const auto one = std::make_unique<std::atomic<int>>(1);
   EXPECT_EQ(count_new() - before, 1u);

@@ -8,7 +8,7 @@ namespace ingot::data {
 namespace {
 
 TEST(Loader, AllocatesNothingAfterWarmUp) {
-  if (INGOT_COUNTS_NEW == 0) GTEST_SKIP() << "a sanitizer owns operator new";
+  if (testing_support::kSanitized) GTEST_SKIP() << "a sanitizer owns operator new";
   for (const int workers : {0, 1, 2}) {
     LoaderOptions options;
     options.batch_size = 8;

@@ -13,7 +13,7 @@
 #include "ingot/base/vendor_call.h"
 #include "tests/support/count_new.h"
 
-#if defined(__GLIBC__) && INGOT_COUNTS_NEW
+#if defined(__GLIBC__) && !INGOT_SANITIZED
 #define INGOT_COUNTS_MALLOC 1
 #else
 #define INGOT_COUNTS_MALLOC 0

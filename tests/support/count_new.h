@@ -9,17 +9,7 @@
 #include <new>
 
 #include "ingot/base/vendor_call.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define INGOT_COUNTS_NEW 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define INGOT_COUNTS_NEW 0
-#endif
-#endif
-#ifndef INGOT_COUNTS_NEW
-#define INGOT_COUNTS_NEW 1
-#endif
+#include "tests/support/sanitized.h"
 
 namespace ingot::testing_support {
 
@@ -31,7 +21,7 @@ inline std::uint64_t count_new() noexcept { return new_calls.load(); }
 
 }  // namespace ingot::testing_support
 
-#if INGOT_COUNTS_NEW
+#if !INGOT_SANITIZED
 
 // The array and nothrow forms of the standard library call these.
 void* operator new(std::size_t bytes) {
