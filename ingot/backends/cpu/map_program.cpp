@@ -22,6 +22,17 @@ std::size_t at(int i) noexcept { return static_cast<std::size_t>(i); }
 
 std::int64_t aligned(std::int64_t bytes) noexcept { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
+std::int64_t padded(std::int64_t n) noexcept {
+  return (n + kTileQuantum - 1) / kTileQuantum * kTileQuantum;
+}
+
+/// Operations go over whole quanta: the lanes behind the last element hold zero, not what happened
+/// to lie there.
+void clear_tail(std::byte* tile, Lane lane, std::int64_t n) noexcept {
+  const std::int64_t size = lane_bytes(lane);
+  std::memset(tile + n * size, 0, static_cast<std::size_t>((padded(n) - n) * size));
+}
+
 }  // namespace
 
 Support MapProgram::check(const LoweredProgram& lowered, std::span<const MapTensor> operands,
@@ -260,6 +271,7 @@ void MapProgram::load_one(Frame& frame, std::size_t index, std::int64_t begin, s
     std::byte* gathered = load.convert != nullptr ? frame.memory + staging_ : slot;
     load.walk.gather(gathered, source, load.element, begin, n);
     if (load.convert != nullptr) load.convert(slot, gathered, n);
+    if (partial) clear_tail(slot, load.lane, n);
     return;
   }
   const std::int64_t position = load.kind == LoadKind::row ? load.walk.offset(begin) : begin;
@@ -267,9 +279,11 @@ void MapProgram::load_one(Frame& frame, std::size_t index, std::int64_t begin, s
   const bool one = load.kind == LoadKind::row && load.walk.run_stride() == 0;
   if (load.convert != nullptr) {
     load.convert(slot, source, one ? 1 : n);
+    if (partial && !one) clear_tail(slot, load.lane, n);
     value = {slot, one};
   } else if (partial && !one) {
     std::memcpy(frame.memory + load.tail, source, static_cast<std::size_t>(n) * load.element);
+    clear_tail(frame.memory + load.tail, load.lane, n);
     value = {frame.memory + load.tail, false};
   } else {
     value = {source, one};
@@ -295,7 +309,7 @@ void MapProgram::prefetch(const Frame& frame, std::int64_t begin, std::int64_t n
 void MapProgram::evaluate(Frame& frame, std::int64_t begin, std::int64_t n) const noexcept {
   const bool partial = n % kTileQuantum != 0;
   load(frame, begin, n, partial);
-  const std::int64_t padded = (n + kTileQuantum - 1) / kTileQuantum * kTileQuantum;
+  const std::int64_t lanes = padded(n);
   const auto parts = static_cast<std::int64_t>(instrs_.size());
   if (streams_ && parts == 0) prefetch(frame, begin + n, n, 0, 1);
   std::int64_t part = 0;
@@ -308,7 +322,7 @@ void MapProgram::evaluate(Frame& frame, std::int64_t begin, std::int64_t n) cons
       out = frame.outputs[at(instr.output)] +
             static_cast<std::size_t>(begin) * outputs_[at(instr.output)].element;
     }
-    instr.fn(out, args.data(), padded);
+    instr.fn(out, args.data(), lanes);
     frame.values[at(instr.value)] = {out, false};
   }
   store(frame, begin, n);
