@@ -70,7 +70,7 @@ train::StepDifference check_against_unfused(const Graph& graph, const Workload& 
                                             const BackendOptions& backend_options,
                                             const std::string& device) {
   const nn::ModelOptions& model = workload.info.defaults;
-  const CompileOptions plain{.disabled_passes = {"fuse", "batch_slices"}};
+  const CompileOptions plain{.disabled_passes = {"fuse", "batch_slices", "fuse_updates"}};
   const auto backend = [&] { return make_backend(device, backend_options); };
   return train::compare_steps(
       first_step(graph, backend(), model, workload.batch),

@@ -77,6 +77,7 @@ ThreadPool::ThreadPool(int threads, std::function<void()> worker_init)
         ErrorCode::invalid_argument,
         fmt::format("thread pool: threads must be from 1 to {}, got {}", kMaxThreads, threads));
   }
+  shares_ = std::vector<Share>(static_cast<std::size_t>(threads));
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int worker = 1; worker < threads; ++worker) {
@@ -108,16 +109,30 @@ void ThreadPool::prepare_caller() {
   if (worker_init_) worker_init_();
 }
 
+void ThreadPool::share_out(std::int64_t tasks) noexcept {
+  const auto threads = static_cast<std::int64_t>(shares_.size());
+  std::int64_t begin = 0;
+  for (std::int64_t worker = 0; worker < threads; ++worker) {
+    Share& share = shares_[static_cast<std::size_t>(worker)];
+    share.next.store(begin, std::memory_order_relaxed);
+    begin += tasks / threads + (worker < tasks % threads ? 1 : 0);
+    share.end = begin;
+  }
+}
+
 void ThreadPool::run_tasks(int worker) noexcept {
   const ThreadRole outer = role;
   role.running = this;
   role.worker = worker;
-  const std::int64_t count = task_count_;
   const Task task = *task_;
-  for (;;) {
-    const std::int64_t index = next_task_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= count) break;
-    task(index, worker);
+  const std::size_t threads = shares_.size();
+  for (std::size_t i = 0; i < threads; ++i) {
+    Share& share = shares_[(static_cast<std::size_t>(worker) + i) % threads];
+    // A look first: what is empty need not change hands between the cores.
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      const std::int64_t index = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (index < share.end) task(index, worker);
+    }
   }
   role.running = outer.running;
   role.worker = outer.worker;
@@ -136,8 +151,7 @@ void ThreadPool::parallel_for(std::int64_t tasks, Task task) noexcept {
   const std::lock_guard turn(dispatch_mutex_);
   prepare_caller();
   task_ = &task;
-  task_count_ = tasks;
-  next_task_.store(0, std::memory_order_relaxed);
+  share_out(tasks);
   if (workers_.empty() || tasks == 1) {
     run_tasks(0);
     return;

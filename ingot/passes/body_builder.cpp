@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "ingot/ir/body.h"
 #include "ingot/ir/core_ops.h"
 
 namespace ingot {
@@ -16,6 +17,19 @@ void BodyBuilder::add(const Node& node, std::span<const int> axes) {
   Node* copy = body_->clone(node, std::move(inputs));
   for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
     inner({const_cast<Node*>(&node), i}, kInside) = copy->output(i);
+  }
+}
+
+void BodyBuilder::add_part(const Node& node, std::span<const std::size_t> inputs,
+                           std::span<const int> outputs) {
+  const Graph::OriginScope scope = body_->with_origin(node.origin());
+  std::vector<Value> operands;
+  for (const std::size_t i : inputs) operands.push_back(map(node.input(i), -1));
+  Node* part = body_->add(node.op(), std::move(operands), attr_list(node), node.name(), {});
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Value whole{const_cast<Node*>(&node), outputs[i]};
+    part->set_layout(static_cast<int>(i), whole.layout());
+    inner(whole, kInside) = part->output(static_cast<int>(i));
   }
 }
 

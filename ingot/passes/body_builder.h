@@ -20,6 +20,10 @@ class BodyBuilder {
   /// A copy of the Node. `axes`: the batch axis of each operand, where the Region has one; a Value
   /// from outside that is read along two axes is two operands.
   void add(const Node& node, std::span<const int> axes = {});
+  /// A Node with the same op and attributes on some of the Node's operands, and some of its
+  /// results: a part of an op with any number of both.
+  void add_part(const Node& node, std::span<const std::size_t> inputs,
+                std::span<const int> outputs);
   /// Makes a Value of a Node that was added a result.
   void fetch(const Value& value);
 

@@ -32,6 +32,8 @@ std::span<const Pass> pass_list() {
       Pass{"layouts", "chooses every Value's layout, inserts reorders", assign_layouts, true},
       Pass{"batch_slices", "joins Nodes into Regions that run slice by slice of the batch",
            batch_slices},
+      Pass{"fuse_updates", "joins the updates of parameters to what makes their gradients",
+           fuse_updates},
 
       // The engine's part, on the final Graph.
       Pass{"choose_kernels", "asks the backend for a Kernel for every Node", nullptr, true},

@@ -38,4 +38,7 @@ std::unique_ptr<Graph> assign_layouts(const Graph& graph, PassContext& context);
 /// Builds `batch_slices` Regions for a target that asks for them; see batch_slices.cpp.
 std::unique_ptr<Graph> batch_slices(const Graph& graph, PassContext& context);
 
+/// Joins updates of parameters to what makes their gradients; see fuse_updates.cpp.
+std::unique_ptr<Graph> fuse_updates(const Graph& graph, PassContext& context);
+
 }  // namespace ingot

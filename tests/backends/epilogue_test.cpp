@@ -8,6 +8,7 @@
 #include "ingot/ops/operators.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/conv_cases.h"
+#include "tests/backends/support/node_harness.h"
 #include "tests/backends/support/node_run.h"
 
 namespace ingot {
@@ -142,6 +143,84 @@ TEST(Epilogue, FollowsProducts) {
   }
 }
 
+/// A product and the update by SGD with momentum of the parameter whose gradient it is.
+const Node& product_and_update(RegionBuilder& builder, const CpuBackend& backend, DType dtype,
+                               Value gradient) {
+  const Value lr = builder.operand({dtype, {}});
+  const Value p = builder.operand({dtype, gradient.shape()});
+  const Value m = builder.operand({dtype, gradient.shape()});
+  const std::vector<std::string> names{"lr", "p", "g", "m"};
+  const auto results =
+      ops::optimizer_update(ScalarProgram::parse("v = 0.9 * m + g; p - lr * v, v", names), {{lr}},
+                            {{{p, gradient, {m}}}});
+  return builder.finish({results[0].parameter, results[0].states[0]}, backend);
+}
+
+TEST(Epilogue, UpdatesAParameterWithTheProductThatIsItsGradient) {
+  const CpuBackend backend({.threads = 1});
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    for (const Shape& sizes : {Shape{32, 128, 784}, Shape{32, 10, 64}, Shape{7, 33, 5},
+                               Shape{3, 1, 700}, Shape{64, 200, 96}, Shape{0, 3, 4}}) {
+      SCOPED_TRACE(sizes.to_string());
+      RegionBuilder builder;
+      const Value y = builder.operand({dtype, {sizes[0], sizes[1]}});
+      const Value x = builder.operand({dtype, {sizes[0], sizes[2]}});
+      expect_region(product_and_update(builder, backend, dtype, ops::matmul(y, x, true)));
+    }
+  }
+}
+
+TEST(Epilogue, MayOverwriteWhatItReadsAsItGoesAlone) {
+  const CpuBackend backend({.threads = 1});
+  RegionBuilder builder;
+  const Value y = builder.operand({DType::f32, {32, 64}});
+  const Value x = builder.operand({DType::f32, {32, 64}});
+  const Node& region = product_and_update(builder, backend, DType::f32, ops::matmul(y, x, true));
+  const NodeHarness harness(region, random_operands(region), backend, "epilogue");
+  const auto overwrites = [&](int input, int output) {
+    return harness.kernel().in_place(input, output);
+  };
+  // y, x, lr, p, m.
+  EXPECT_TRUE(overwrites(3, 0));
+  EXPECT_TRUE(overwrites(4, 1));
+  for (const int operand : {0, 1, 2}) {
+    EXPECT_FALSE(overwrites(operand, 0)) << operand;
+    EXPECT_FALSE(overwrites(operand, 1)) << operand;
+  }
+}
+
+TEST(Epilogue, BiasAndReluAreTheProductsOwn) {
+  const CpuBackend backend({.threads = 1});
+  const auto kernel_of = [&](const Shape& x, const Shape& bias, bool relu) {
+    RegionBuilder builder;
+    const Value w = builder.operand({DType::f32, {x[x.rank() - 1], 37}});
+    Value weights = w;
+    if (x.rank() == 3) weights = builder.operand({DType::f32, {x[0], x[2], 37}});
+    const Value y = ops::matmul(builder.operand({DType::f32, x}), weights) +
+                    builder.operand({DType::f32, bias});
+    const Node& region = builder.finish({relu ? ops::relu(y) : y}, backend);
+    expect_region(region);
+    return run_node(region, random_operands(region), backend).kernel;
+  };
+  EXPECT_EQ(kernel_of({32, 20}, {37}, true), "direct with bias and relu");
+  EXPECT_EQ(kernel_of({32, 20}, {1, 37}, false), "direct with bias");
+  EXPECT_EQ(kernel_of({200, 70}, {37}, true), "direct with bias and relu");
+  EXPECT_EQ(kernel_of({2, 5, 20}, {37}, true), "direct with bias and relu");
+  EXPECT_EQ(kernel_of({32, 20}, {32, 1}, true), "direct + epilogue");
+  EXPECT_EQ(kernel_of({37, 20}, {37, 37}, true), "direct + epilogue");
+}
+
+TEST(Epilogue, ProductsReluKeepsNan) {
+  const CpuBackend backend({.threads = 1});
+  RegionBuilder builder;
+  const Value x = builder.operand({DType::f32, {3, 1}});
+  const Value w = builder.operand({DType::f32, {1, 5}});
+  const Node& region = builder.finish({ops::relu(ops::matmul(x, w))}, backend);
+  std::vector<HostTensor> operands = random_operands(region);
+  operands[0].view().set(1, std::nan(""));
+  EXPECT_TRUE(std::isnan(run_node(region, operands, backend).outputs[0].view().get(7)));
+}
+
 TEST(Epilogue, SaysWhatMayNotFollow) {
   const CpuBackend backend({.threads = 1});
   Graph graph;
@@ -153,6 +232,17 @@ TEST(Epilogue, SaysWhatMayNotFollow) {
   EXPECT_TRUE(backend.can_fuse(region, *ops::relu(y).node()));
   EXPECT_EQ(backend.can_fuse(region, *wide.node()).reason, "an epilogue of [4,5] takes no [2,4,5]");
   EXPECT_EQ(backend.can_fuse(region, *total.node()).reason, "an epilogue takes no reductions");
+  const auto update_of = [&](const Shape& shape) {
+    const Value p = graph.placeholder("p" + std::to_string(graph.size()), {DType::f32, shape});
+    return ops::optimizer_update(ScalarProgram::parse("p - g", std::vector<std::string>{"p", "g"}),
+                                 {}, {{{p, p, {}}}})[0]
+        .parameter.node();
+  };
+  EXPECT_TRUE(backend.can_fuse(region, *update_of({4, 5})));
+  EXPECT_EQ(backend.can_fuse(region, *update_of({5})).reason, "an epilogue of [4,5] takes no [5]");
+  const std::vector<const Node*> sum{total.node()};
+  EXPECT_EQ(backend.can_fuse(sum, *update_of({5})).reason,
+            "an update follows a convolution or product");
 }
 
 }  // namespace

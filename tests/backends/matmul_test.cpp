@@ -1,13 +1,21 @@
 // Matrix products against the record's reference kernel.
 #include <gtest/gtest.h>
 
+#include <string>
+#include <string_view>
+
 #include "ingot/backends/cpu/cpu_backend.h"
+#include "ingot/backends/cpu/cpu_machine.h"
+#include "ingot/backends/cpu/matmul_problem.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/node_run.h"
 
 namespace ingot {
 namespace {
+
+using cpu::MatmulProblem;
+using cpu::MatmulSlices;
 
 struct Sizes {
   std::int64_t m, n, k;
@@ -53,6 +61,56 @@ TEST(Matmul, EveryCandidateMatchesTheReferenceWithAnyNumberOfThreads) {
       }
     }
   }
+}
+
+/// Gives back the best instruction set.
+struct BestTarget {
+  BestTarget() = default;
+  ~BestTarget() { use_simd_target({}); }
+  BestTarget(const BestTarget&) = delete;
+  BestTarget& operator=(const BestTarget&) = delete;
+};
+
+TEST(Matmul, EveryInstructionSetMatchesTheReference) {
+  const BestTarget best;
+  const std::string name = simd_target_name();
+  EXPECT_TRUE(use_simd_target(name));
+  EXPECT_FALSE(use_simd_target("none"));
+  EXPECT_EQ(simd_target_name(), name);
+  for (const std::string_view target : {"AVX2", "SSE2", "NEON"}) {
+    if (!use_simd_target(target)) continue;
+    SCOPED_TRACE(target);
+    EXPECT_EQ(simd_target_name(), target);
+    const CpuBackend one({.threads = 1});
+    const CpuBackend two({.threads = 2});
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      for (const Sizes& size : {Sizes{32, 64, 128}, Sizes{33, 97, 1030}, Sizes{1, 7, 9}}) {
+        Graph graph;
+        for (const Node* node : products(graph, dtype, {}, size)) {
+          const NodeRun run = expect_matches_reference(*node, one);
+          EXPECT_EQ(run.outputs, run_node(*node, random_operands(*node), two).outputs);
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, SlicesAreWholeRowsWhereBIsNear) {
+  constexpr std::int64_t kCache = 1 << 20;
+  const auto slices = [](std::int64_t m, std::int64_t n, std::int64_t k) {
+    const MatmulProblem problem{.m = m, .n = n, .k = k};
+    return MatmulSlices(problem, 8, 4, kCache);
+  };
+  // A weight's gradient from a small batch: a slice's rows stay in the first-level cache.
+  EXPECT_EQ(slices(128, 784, 32).rows, 8);
+  EXPECT_TRUE(slices(128, 784, 32).enough);
+  // b outgrows the cache: more rows each time that it is read.
+  EXPECT_EQ(slices(4096, 1024, 1024).rows, 128);
+  EXPECT_EQ(slices(256, 1024, 1024).rows, 32);
+  EXPECT_TRUE(slices(256, 1024, 1024).enough);
+  // A few rows: cutting the columns is better.
+  EXPECT_FALSE(slices(8, 1024, 1024).enough);
+  EXPECT_FALSE(slices(32, 4096, 4096).enough);
 }
 
 TEST(Matmul, TakesBatchesAndEmptySums) {

@@ -120,6 +120,32 @@ TEST(ThreadPool, NestedCallsRunInlineOnTheSameWorker) {
   EXPECT_TRUE(same);
 }
 
+TEST(ThreadPool, EachThreadBeginsWithTheSameShareEachTime) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::int64_t> first(3, -1);
+    std::atomic<int> begun{0};
+    pool.parallel_for(8, [&](std::int64_t task, int worker) {
+      std::int64_t& own = first[static_cast<std::size_t>(worker)];
+      if (own >= 0) return;
+      own = task;
+      ++begun;
+      while (begun < 3) std::this_thread::yield();
+    });
+    EXPECT_EQ(first, (std::vector<std::int64_t>{0, 3, 6}));
+  }
+}
+
+TEST(ThreadPool, WhoIsDoneHelpsTheOthers) {
+  ThreadPool pool(2);
+  std::atomic<int> done{0};
+  pool.parallel_for(8, [&](std::int64_t task, int) {
+    while (task == 0 && done < 7) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done, 8);
+}
+
 TEST(ThreadPool, TwoPoolsMayNest) {
   ThreadPool outer(2);
   ThreadPool inner(2);

@@ -66,19 +66,21 @@ Support supports(const Node& node, const Backend& backend) {
 
 /// An epilogue that producers may know how to compute themselves.
 struct SimpleEpilogue {
-  int bias = -1;  ///< operand of the Region with a value for each channel
+  int bias = -1;  ///< operand of the Region with a value for each index of an axis
   bool relu = false;
 };
 
-/// Whether a Value has one element for each channel of `shape` and repeats along the other axes.
-bool is_channel_vector(const Value& value, const Shape& shape) {
+/// Whether a Value has one element for each index of the axis of `shape` and repeats along the
+/// other axes.
+bool is_vector_along(const Value& value, const Shape& shape, int axis) {
   const Shape& own = value.shape();
-  return own.rank() == shape.rank() && own.rank() > 1 && own[1] == shape[1] &&
-         own.numel() == shape[1] && own != shape && value.layout().is_plain();
+  const int own_axis = axis - (shape.rank() - own.rank());
+  return own_axis >= 0 && own[own_axis] == shape[axis] && own.numel() == shape[axis] &&
+         own != shape && value.layout().is_plain();
 }
 
-/// producer, or producer + bias, or relu of either, as the Region's one result.
-std::optional<SimpleEpilogue> simple_epilogue(const Node& region, const Node& producer) {
+/// producer, or producer + bias along `axis`, or relu of either, as the Region's one result.
+std::optional<SimpleEpilogue> simple_epilogue(const Node& region, const Node& producer, int axis) {
   SimpleEpilogue simple;
   const Node* last = &producer;
   for (const auto& node : region.body()->nodes()) {
@@ -88,7 +90,7 @@ std::optional<SimpleEpilogue> simple_epilogue(const Node& region, const Node& pr
       const std::size_t own = reads_last(0) ? 0 : 1;
       const Value& other = node->input(1 - own);
       if (!reads_last(own) || &other.node()->op() != &argument_op() ||
-          !is_channel_vector(other, producer.output_type().shape)) {
+          !is_vector_along(other, producer.output_type().shape, axis)) {
         return std::nullopt;
       }
       simple.bias = static_cast<int>(other.node()->integer("index"));
@@ -129,23 +131,42 @@ class EpilogueKernel final : public Kernel {
       frame_bytes_ = std::max(frame_bytes_, stages_.back().program.frame_bytes());
     }
     frames_ = reserve(frame_bytes_ * pool_.size());
-    choose_target(body.stages.back(), producer.output_type().dtype);
-    if (target_ < 0) {
-      const Node::Output& result = producer.outputs()[0];
-      buffer_ = reserve(result.layout.physical_bytes(result.type));
-    }
+    choose_place(body.stages.back(), producer.outputs()[0]);
     name_ = fmt::format("{} + epilogue", producer_->name());
   }
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override { return scratch_bytes_; }
 
+  [[nodiscard]] bool in_place(int input, int output) const noexcept override {
+    if (part_bytes_ == 0 ||
+        std::ranges::find(producer_inputs_, inputs_[at(input)]) != producer_inputs_.end()) {
+      return false;
+    }
+    const auto reads = [&](const Stage& stage) {
+      return std::ranges::find_if(stage.inputs, [&](const FusedTensor& tensor) {
+        return tensor.kind == FusedTensor::Kind::operand && tensor.index == input;
+      });
+    };
+    const Stage& last = stages_.back();
+    for (const Stage& stage : stages_) {
+      if (&stage != &last && reads(stage) != stage.inputs.end()) return false;
+    }
+    const auto from = reads(last);
+    const auto to = std::ranges::find_if(last.outputs, [&](const FusedTensor& tensor) {
+      return tensor.kind == FusedTensor::Kind::result && tensor.index == output;
+    });
+    return from != last.inputs.end() && to != last.outputs.end() &&
+           last.program.in_place(static_cast<int>(from - last.inputs.begin()),
+                                 static_cast<int>(to - last.outputs.begin()));
+  }
+
   void run(const KernelContext& context) noexcept override {
     std::array<std::byte*, kMaxOperands + 2> slots{};  // its operands, its result, a bias
     for (std::size_t i = 0; i < producer_inputs_.size(); ++i) {
       slots[i] = context.slots[producer_inputs_[i]];
     }
-    slots[producer_inputs_.size()] = produced(context);
+    slots[producer_inputs_.size()] = produced(context, 0);
     if (bias_ >= 0) slots[producer_inputs_.size() + 1] = context.slots[inputs_[at(bias_)]];
     const KernelContext inner{slots.data(), context.scratch, context.errors};
     if (stages_.empty()) return producer_->run(inner);
@@ -157,10 +178,16 @@ class EpilogueKernel final : public Kernel {
     const Stage& last = stages_.back();
     if (sliced_ != nullptr) {
       sliced_->prepare(inner);
-      pool_.parallel_for(sliced_->slices(), [&](std::int64_t slice, int worker) {
-        sliced_->run_slice(inner, slice, worker);
+      const auto run_slice = [&](std::int64_t slice, int worker) {
+        if (part_bytes_ > 0) {
+          sliced_->run_slice_apart(inner, slice, worker, produced(context, worker));
+        } else {
+          sliced_->run_slice(inner, slice, worker);
+        }
         run_stage(last, context, sliced_->range(slice), worker);
-      });
+      };
+      if (!sliced_->is_serial()) return pool_.parallel_for(sliced_->slices(), run_slice);
+      for (std::int64_t slice = 0; slice < sliced_->slices(); ++slice) run_slice(slice, 0);
       return;
     }
     producer_->run(inner);
@@ -196,8 +223,10 @@ class EpilogueKernel final : public Kernel {
   /// Whether the producer does everything itself.
   bool absorb(const Node& region, const Node& producer) {
     auto* sliced = dynamic_cast<SlicedKernel*>(producer_.get());
-    const std::optional<SimpleEpilogue> simple = simple_epilogue(region, producer);
-    if (sliced == nullptr || !simple) return false;
+    if (sliced == nullptr) return false;
+    const int axis = sliced->bias_axis(producer.output_type().shape.rank());
+    const std::optional<SimpleEpilogue> simple = simple_epilogue(region, producer, axis);
+    if (!simple) return false;
     const int slot = simple->bias < 0 ? -1 : static_cast<int>(producer_inputs_.size()) + 1;
     if (!sliced->absorb(slot, simple->relu)) return false;
     bias_ = simple->bias;
@@ -208,13 +237,23 @@ class EpilogueKernel final : public Kernel {
     return true;
   }
 
-  /// The producer writes to a result that the program may overwrite in place, if there is one.
-  void choose_target(const MapStage& stage, DType dtype) {
+  /// Where the producer writes: each slice to a small buffer of the worker's; or everything to a
+  /// result that the program may overwrite in place, or to a buffer.
+  void choose_place(const MapStage& stage, const Node::Output& made) {
     const Stage& last = stages_.back();
     const auto is_produced = [&](const FusedTensor& tensor) {
       return tensor.kind == FusedTensor::Kind::operand && tensor.index == produced_;
     };
     const auto input = std::ranges::find_if(last.inputs, is_produced) - last.inputs.begin();
+    const DType dtype = made.type.dtype;
+    if (sliced_ != nullptr && sliced_->apart_size() > 0 && input < std::ssize(last.inputs) &&
+        last.program.reads_along(static_cast<int>(input))) {
+      part_input_ = static_cast<int>(input);
+      const auto bytes = sliced_->apart_size() * static_cast<std::int64_t>(dtype_size(dtype));
+      part_bytes_ = (bytes + 63) / 64 * 64;
+      buffer_ = reserve(part_bytes_ * pool_.size());
+      return;
+    }
     for (std::size_t o = 0; o < last.outputs.size(); ++o) {
       const FusedTensor& output = last.outputs[o];
       if (output.kind != FusedTensor::Kind::result || stage.output_types[o] != dtype) continue;
@@ -222,17 +261,19 @@ class EpilogueKernel final : public Kernel {
       target_ = output.index;
       return;
     }
+    buffer_ = reserve(made.layout.physical_bytes(made.type));
   }
 
-  [[nodiscard]] std::byte* produced(const KernelContext& context) const noexcept {
-    return target_ >= 0 ? context.slots[outputs_[at(target_)]] : context.scratch + buffer_;
+  [[nodiscard]] std::byte* produced(const KernelContext& context, int worker) const noexcept {
+    return target_ >= 0 ? context.slots[outputs_[at(target_)]]
+                        : context.scratch + buffer_ + worker * part_bytes_;
   }
 
-  [[nodiscard]] std::byte* address(const FusedTensor& tensor,
-                                   const KernelContext& context) const noexcept {
+  [[nodiscard]] std::byte* address(const FusedTensor& tensor, const KernelContext& context,
+                                   int worker) const noexcept {
     switch (tensor.kind) {
       case FusedTensor::Kind::operand:
-        return tensor.index == produced_ ? produced(context)
+        return tensor.index == produced_ ? produced(context, worker)
                                          : context.slots[inputs_[at(tensor.index)]];
       case FusedTensor::Kind::result: return context.slots[outputs_[at(tensor.index)]];
       case FusedTensor::Kind::temporary: break;
@@ -245,15 +286,16 @@ class EpilogueKernel final : public Kernel {
     std::array<const std::byte*, MapProgram::kMaxOperands> operands{};
     std::array<std::byte*, MapProgram::kMaxOutputs> outputs{};
     for (std::size_t i = 0; i < stage.inputs.size(); ++i) {
-      operands[i] = address(stage.inputs[i], context);
+      operands[i] = address(stage.inputs[i], context, worker);
     }
     for (std::size_t i = 0; i < stage.outputs.size(); ++i) {
-      outputs[i] = address(stage.outputs[i], context);
+      outputs[i] = address(stage.outputs[i], context, worker);
     }
     MapProgram::Frame frame;
     stage.program.bind(frame, {operands.data(), stage.inputs.size()},
                        {outputs.data(), stage.outputs.size()},
                        context.scratch + frames_ + worker * frame_bytes_);
+    if (part_bytes_ > 0 && &stage == &stages_.back()) frame.origins[at(part_input_)] = range.begin;
     stage.program.run(frame, range.begin, range.end);
   }
 
@@ -265,6 +307,8 @@ class EpilogueKernel final : public Kernel {
   int bias_ = -1;                   ///< operand that the producer adds itself
   int produced_ = 0;                ///< the producer's result as an operand of the program
   int target_ = -1;                 ///< result that the producer writes to; -1: the buffer
+  int part_input_ = 0;              ///< the producer's result as an input of the last stage
+  std::int64_t part_bytes_ = 0;     ///< of a worker's part of the buffer; 0: it holds everything
   std::vector<Stage> stages_;       ///< none: the producer does everything
   std::vector<std::int64_t> temporaries_;
   std::int64_t buffer_ = 0, frames_ = 0, frame_bytes_ = 0;

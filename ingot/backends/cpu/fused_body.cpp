@@ -170,6 +170,7 @@ class Analysis {
           .kind = Symbol::Kind::constant, .constant = tensor.view().get(0), .type = tensor.type()};
       return;
     }
+    if (is_single_update(node)) return add_update(node);
     if (const Support support = fusable(node); !support) return refuse(support.reason);
     if (is_fused_reduction(node)) {
       roots_.push_back({&node, {-1, -1}, {}});
@@ -177,12 +178,8 @@ class Analysis {
     }
     const TensorType& type = node.output_type();
     const int stage = stage_for(type.shape);
-    std::vector<int> args;
-    for (const Value& input : node.inputs()) {
-      const Symbol* from = symbol(input);
-      if (from == nullptr) return;
-      args.push_back(use(*from, stage));
-    }
+    const std::vector<int> args = arguments(node, stage);
+    if (args.empty()) return;
     ScalarProgram& program = body_.stages[static_cast<std::size_t>(stage)].program;
     int result = args.front();
     if (&node.op() == &cast_op()) {
@@ -194,6 +191,31 @@ class Analysis {
     }
     symbols_[const_cast<Node&>(node).output()] = {
         .kind = Symbol::Kind::staged, .stage = stage, .instr = result, .type = type};
+  }
+
+  /// The Node's operands in a stage's program; none after a refusal.
+  std::vector<int> arguments(const Node& node, int stage) {
+    std::vector<int> args;
+    for (const Value& input : node.inputs()) {
+      const Symbol* from = symbol(input);
+      if (from == nullptr) return {};
+      args.push_back(use(*from, stage));
+    }
+    return args;
+  }
+
+  void add_update(const Node& node) {
+    const int stage = stage_for(node.output_type().shape);
+    const std::vector<int> args = arguments(node, stage);
+    if (args.empty()) return;
+    ScalarProgram& program = body_.stages[static_cast<std::size_t>(stage)].program;
+    const auto results = program.inline_program(node.attr<ScalarProgram>("rule"), args);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      symbols_[const_cast<Node&>(node).output(static_cast<int>(i))] = {.kind = Symbol::Kind::staged,
+                                                                       .stage = stage,
+                                                                       .instr = results[i],
+                                                                       .type = node.output_type(i)};
+    }
   }
 
   void finish(const Value& value, const Layout& layout, int result) {
@@ -329,6 +351,12 @@ class Analysis {
 bool is_fused_reduction(const Node& node) noexcept {
   return &node.op() == &sum_op() || &node.op() == &reduce_max_op() || &node.op() == &moments_op() ||
          is_mean(node);
+}
+
+bool is_single_update(const Node& node) noexcept {
+  if (&node.op() != &optimizer_update_op()) return false;
+  const std::int64_t group = 2 + node.integer("num_states");
+  return std::ssize(node.inputs()) == node.integer("num_scalars") + group;
 }
 
 Support fusable(const Node& node) {

@@ -56,6 +56,8 @@ LoweredProgram lower_stage(const MapStage& stage);
 
 /// Whether a Node can be part of a fused Region at all.
 Support fusable(const Node& node);
+/// An optimizer's update of one tensor: it may end a Region whose producer makes the gradient.
+bool is_single_update(const Node& node) noexcept;
 /// The kind of a Node that reduces.
 bool is_fused_reduction(const Node& node) noexcept;
 

@@ -32,6 +32,9 @@ bool broadcasts_to(const Shape& small, const Shape& large) {
 }
 
 int instrs_of(const Node& node) {
+  if (is_single_update(node)) {
+    return static_cast<int>(node.attr<ScalarProgram>("rule").instrs().size());
+  }
   std::vector<std::string> names;
   for (const OperandSpec& spec : node.op().inputs) names.emplace_back(spec.name);
   if (node.op().expr.empty()) return 1;
@@ -82,6 +85,18 @@ Support can_join_epilogue(std::span<const Node* const> region, const Node& produ
   return check_sizes(region, consumer);
 }
 
+/// The update of one parameter, whose gradient the producer makes.
+Support can_join_update(std::span<const Node* const> region, const Node& update) {
+  const Node* producer = cpu::epilogue_producer(region);
+  if (producer == nullptr) return Support::no("an update follows a convolution or product");
+  if (update.output_type().shape != producer->output_type().shape) {
+    return Support::no(fmt::format("an epilogue of {} takes no {}",
+                                   producer->output_type().shape.to_string(),
+                                   update.output_type().shape.to_string()));
+  }
+  return check_sizes(region, update);
+}
+
 /// Calls fn(node) for the Nodes of a Region's body, or for the Node itself.
 template <class Fn>
 void for_each_inner(const Node& node, const Fn& fn) {
@@ -92,6 +107,7 @@ void for_each_inner(const Node& node, const Fn& fn) {
 }  // namespace
 
 Support can_join_region(std::span<const Node* const> region, const Node& consumer) {
+  if (is_single_update(consumer)) return can_join_update(region, consumer);
   if (const Support support = fusable(consumer); !support) return support;
   if (const Node* producer = cpu::epilogue_producer(region); producer != nullptr) {
     return can_join_epilogue(region, *producer, consumer);

@@ -207,6 +207,12 @@ bool MapProgram::in_place(int operand, int output) const noexcept {
   });
 }
 
+bool MapProgram::reads_along(int operand) const noexcept {
+  return std::all_of(loads_.begin(), loads_.end(), [&](const Load& load) {
+    return load.operand != operand || load.walk.linear();
+  });
+}
+
 bool MapProgram::is_loaded(int output) const noexcept {
   return std::any_of(loads_.begin(), loads_.end(),
                      [&](const Load& load) { return load.value == outputs_[at(output)].value; });
@@ -216,6 +222,7 @@ void MapProgram::bind(Frame& frame, std::span<const std::byte* const> operands,
                       std::span<std::byte* const> outputs, std::byte* memory) const noexcept {
   frame.memory = memory;
   frame.repeated.fill({-1, 0});
+  frame.origins.fill(0);
   std::copy(operands.begin(), operands.end(), frame.operands.begin());
   for (const Constant& constant : constants_) {
     frame.values[at(constant.value)] = {constant.bits.data(), true};
@@ -274,7 +281,9 @@ void MapProgram::load_one(Frame& frame, std::size_t index, std::int64_t begin, s
     if (partial) clear_tail(slot, load.lane, n);
     return;
   }
-  const std::int64_t position = load.kind == LoadKind::row ? load.walk.offset(begin) : begin;
+  const std::int64_t position = load.kind == LoadKind::row
+                                    ? load.walk.offset(begin)
+                                    : begin - frame.origins[at(load.operand)];
   source += static_cast<std::size_t>(position) * load.element;
   const bool one = load.kind == LoadKind::row && load.walk.run_stride() == 0;
   if (load.convert != nullptr) {

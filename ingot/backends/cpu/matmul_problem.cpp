@@ -9,6 +9,14 @@ namespace {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
+/// A task of 200,000 flops outweighs what it costs to hand it to a thread that is awake, and keeps
+/// it awake for the next ones.
+std::int64_t tasks_of_a_product(const MatmulProblem& problem) {
+  const double products = std::max(static_cast<double>(problem.batch), 1.0);
+  const double most = std::min(problem.flops() / 2e5, 32.0) / products;
+  return std::max<std::int64_t>(static_cast<std::int64_t>(most), 1);
+}
+
 }  // namespace
 
 MatmulProblem MatmulProblem::of(const Node& node) {
@@ -31,11 +39,7 @@ MatmulProblem MatmulProblem::of(const Node& node) {
 MatmulTasks::MatmulTasks(const MatmulProblem& problem, std::int64_t row_step,
                          std::int64_t column_step)
     : rows(std::max<std::int64_t>(problem.m, 1)), columns(std::max<std::int64_t>(problem.n, 1)) {
-  // A task of 200,000 flops outweighs what it costs to hand it to a thread that is awake, and keeps
-  // it awake for the next ones.
-  const double products = std::max(static_cast<double>(problem.batch), 1.0);
-  const double most = std::min(problem.flops() / 2e5, 32.0) / products;
-  auto tasks = std::max<std::int64_t>(static_cast<std::int64_t>(most), 1);
+  std::int64_t tasks = tasks_of_a_product(problem);
   const auto cut = [](std::int64_t size, std::int64_t step, std::int64_t parts) {
     return divide_up(divide_up(size, step), parts) * step;
   };
@@ -55,6 +59,25 @@ MatmulTasks::MatmulTasks(const MatmulProblem& problem, std::int64_t row_step,
     if (tasks > 1) columns = cut(columns, column_step, tasks);
     column_blocks = divide_up(std::max<std::int64_t>(problem.n, 1), columns);
   }
+}
+
+MatmulSlices::MatmulSlices(const MatmulProblem& problem, std::int64_t row_step,
+                           std::int64_t element_bytes, std::int64_t cache_bytes) {
+  // With this many rows the arithmetic hides the reading of b, from the second-level cache or from
+  // beyond.
+  const bool near = 2 * problem.k * problem.n * element_bytes <= cache_bytes;
+  const std::int64_t least = near ? row_step : 4 * row_step;
+  const std::int64_t m = std::max<std::int64_t>(problem.m, 1);
+  const std::int64_t tasks = tasks_of_a_product(problem);
+  rows = std::max(divide_up(divide_up(m, tasks), row_step) * row_step, least);
+  row_blocks = divide_up(m, rows);
+  enough = 2 * row_blocks >= tasks || count(problem) >= 8;
+}
+
+MatmulBlock matmul_block(const MatmulProblem& problem, const MatmulSlices& slices,
+                         std::int64_t slice) {
+  const std::int64_t m = slice % slices.row_blocks * slices.rows;
+  return {slice / slices.row_blocks, m, 0, std::min(slices.rows, problem.m - m), problem.n};
 }
 
 MatmulBlock matmul_block(const MatmulProblem& problem, const MatmulTasks& tasks,

@@ -36,10 +36,29 @@ struct MatmulTasks {
   }
 };
 
+/// Slices of whole rows of the products, each one stretch of the result's memory; from the shape
+/// and the size of a second-level cache.
+struct MatmulSlices {
+  std::int64_t rows = 1;  ///< of a slice
+  std::int64_t row_blocks = 1;
+  /// Whether there are about as many as tasks would be; few rows or a large b make it dear to take
+  /// b whole for each slice.
+  bool enough = false;
+
+  MatmulSlices(const MatmulProblem& problem, std::int64_t row_step, std::int64_t element_bytes,
+               std::int64_t cache_bytes);
+
+  [[nodiscard]] std::int64_t count(const MatmulProblem& problem) const noexcept {
+    return problem.batch * row_blocks;
+  }
+};
+
 /// What a task computes: a corner of one product and its size.
 struct MatmulBlock {
   std::int64_t batch, m, n, rows, columns;
 };
 MatmulBlock matmul_block(const MatmulProblem& problem, const MatmulTasks& tasks, std::int64_t task);
+MatmulBlock matmul_block(const MatmulProblem& problem, const MatmulSlices& slices,
+                         std::int64_t slice);
 
 }  // namespace ingot::cpu

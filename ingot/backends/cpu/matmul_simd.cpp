@@ -181,42 +181,84 @@ HWY_INLINE void dot_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* HWY
   }
 }
 
-template <int rows, typename T>
-void dots_rows(const GemmArgs<T>& args, std::int64_t m, std::int64_t k0, std::int64_t depth) {
-  const T* a = args.a + m * args.lda + k0;
-  for (std::int64_t n = 0; n < args.n; n += kDotColumns) {
-    const std::int64_t count = std::min<std::int64_t>(kDotColumns, args.n - n);
-    const T* b = args.b + n * args.ldb + k0;
-    T sums[rows * kDotColumns];
-    switch (count) {
-      case 1: dot_tile<rows, 1>(a, args.lda, b, args.ldb, depth, sums); break;
-      case 2: dot_tile<rows, 2>(a, args.lda, b, args.ldb, depth, sums); break;
-      case kDotColumns: dot_tile<rows, kDotColumns>(a, args.lda, b, args.ldb, depth, sums); break;
-      default:
-        for (std::int64_t c = 0; c < count; ++c) {
-          dot_tile<rows, 1>(a, args.lda, b + c * args.ldb, args.ldb, depth, sums + c * rows);
-        }
-        break;
+/// A tile of the result: `columns` columns from column n on, of the rows from m on.
+template <int rows, int columns, typename T>
+HWY_NOINLINE void dots_block(const GemmArgs<T>& args, std::int64_t m, std::int64_t n,
+                             std::int64_t k0, std::int64_t depth) {
+  T sums[rows * columns];
+  dot_tile<rows, columns>(args.a + m * args.lda + k0, args.lda, args.b + n * args.ldb + k0,
+                          args.ldb, depth, sums);
+  for (int r = 0; r < rows; ++r) {
+    T* to = args.c + (m + r) * args.ldc + n;
+    for (int c = 0; c < columns; ++c) {
+      const T sum = sums[c * rows + r];
+      to[c] = k0 > 0 ? to[c] + sum : sum;
     }
-    for (int r = 0; r < rows; ++r) {
-      T* to = args.c + (m + r) * args.ldc + n;
-      for (std::int64_t c = 0; c < count; ++c) {
-        const T sum = sums[c * rows + r];
-        to[c] = k0 > 0 ? to[c] + sum : sum;
-      }
+  }
+}
+
+/// The tiles of rows [m, m + rows), columns [begin, end).
+template <int rows, typename T>
+void dots_row(const GemmArgs<T>& args, std::int64_t m, std::int64_t begin, std::int64_t end,
+              std::int64_t k0, std::int64_t depth) {
+  std::int64_t n = begin;
+  for (; n + kDotColumns <= end; n += kDotColumns) {
+    dots_block<rows, kDotColumns>(args, m, n, k0, depth);
+  }
+  // What is left in tiles as wide as can be: narrow ones read more than they multiply.
+  if constexpr (kDotColumns > 4) {
+    if (n + 4 <= end) {
+      dots_block<rows, 4>(args, m, n, k0, depth);
+      n += 4;
+    }
+  }
+  if (n + 2 <= end) {
+    dots_block<rows, 2>(args, m, n, k0, depth);
+    n += 2;
+  }
+  if (n < end) dots_block<rows, 1>(args, m, n, k0, depth);
+}
+
+template <typename T>
+void gemm_dots(const GemmArgs<T>& args) {
+  // Long rows are cut so that those of a tile stay in the first-level cache, and a part of b is
+  // taken with all rows of a that would otherwise be read again and again from further away.
+  constexpr std::int64_t kDepth = 2 * kGemmDepth;
+  constexpr std::int64_t kPartBytes = 24 << 10;
+  for (std::int64_t k = 0; k < args.k; k += kDepth) {
+    const std::int64_t depth = std::min(kDepth, args.k - k);
+    const std::int64_t fitting = kPartBytes / (depth * static_cast<std::int64_t>(sizeof(T)));
+    const std::int64_t part = std::max<std::int64_t>(fitting / kDotColumns, 1) * kDotColumns;
+    for (std::int64_t n = 0; n < args.n; n += part) {
+      const std::int64_t end = std::min(n + part, args.n);
+      std::int64_t m = 0;
+      for (; m + kDotRows <= args.m; m += kDotRows) dots_row<kDotRows>(args, m, n, end, k, depth);
+      for (; m < args.m; ++m) dots_row<1>(args, m, n, end, k, depth);
     }
   }
 }
 
 template <typename T>
-void gemm_dots(const GemmArgs<T>& args) {
-  // Long rows are cut so that those of a tile stay in the first-level cache.
-  constexpr std::int64_t kDepth = 2 * kGemmDepth;
-  for (std::int64_t k = 0; k < args.k; k += kDepth) {
-    const std::int64_t depth = std::min(kDepth, args.k - k);
-    std::int64_t m = 0;
-    for (; m + kDotRows <= args.m; m += kDotRows) dots_rows<kDotRows>(args, m, k, depth);
-    for (; m < args.m; ++m) dots_rows<1>(args, m, k, depth);
+void finish_rows(const GemmFinish<T>& args) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto finish = [&](V sum, V bias) HWY_ATTR {
+    const V y = hn::Add(sum, bias);
+    // A NaN stays.
+    return args.relu ? hn::IfThenZeroElse(hn::Lt(y, hn::Zero(d)), y) : y;
+  };
+  for (std::int64_t m = 0; m < args.m; ++m) {
+    T* const c = args.c + m * args.ldc;
+    std::int64_t n = 0;
+    for (; n + lanes <= args.n; n += lanes) {
+      const V bias = args.bias != nullptr ? hn::LoadU(d, args.bias + n) : hn::Zero(d);
+      hn::StoreU(finish(hn::LoadU(d, c + n), bias), d, c + n);
+    }
+    if (n == args.n) continue;
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(args.n - n));
+    const V bias = args.bias != nullptr ? hn::MaskedLoad(mask, d, args.bias + n) : hn::Zero(d);
+    hn::BlendedStore(finish(hn::MaskedLoad(mask, d, c + n), bias), mask, d, c + n);
   }
 }
 
@@ -224,6 +266,8 @@ void plain_f32(const GemmArgs<float>& args) { gemm_plain(args); }
 void plain_f64(const GemmArgs<double>& args) { gemm_plain(args); }
 void dots_f32(const GemmArgs<float>& args) { gemm_dots(args); }
 void dots_f64(const GemmArgs<double>& args) { gemm_dots(args); }
+void finish_f32(const GemmFinish<float>& args) { finish_rows(args); }
+void finish_f64(const GemmFinish<double>& args) { finish_rows(args); }
 
 }  // namespace ingot::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -236,16 +280,20 @@ HWY_EXPORT(plain_f32);
 HWY_EXPORT(plain_f64);
 HWY_EXPORT(dots_f32);
 HWY_EXPORT(dots_f64);
+HWY_EXPORT(finish_f32);
+HWY_EXPORT(finish_f64);
 
 }  // namespace
 
 template <>
 Gemm<float> gemm<float>() {
-  return {HWY_DYNAMIC_DISPATCH(plain_f32), HWY_DYNAMIC_DISPATCH(dots_f32)};
+  return {HWY_DYNAMIC_DISPATCH(plain_f32), HWY_DYNAMIC_DISPATCH(dots_f32),
+          HWY_DYNAMIC_DISPATCH(finish_f32)};
 }
 template <>
 Gemm<double> gemm<double>() {
-  return {HWY_DYNAMIC_DISPATCH(plain_f64), HWY_DYNAMIC_DISPATCH(dots_f64)};
+  return {HWY_DYNAMIC_DISPATCH(plain_f64), HWY_DYNAMIC_DISPATCH(dots_f64),
+          HWY_DYNAMIC_DISPATCH(finish_f64)};
 }
 
 }  // namespace ingot::cpu

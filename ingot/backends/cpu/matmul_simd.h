@@ -19,12 +19,22 @@ struct GemmArgs {
   T* panel = nullptr;
 };
 
+/// c[m, n] + bias[n] (null: nothing), then the larger of that and 0 (`relu`), in place.
+template <typename T>
+struct GemmFinish {
+  T* c = nullptr;
+  std::int64_t m = 0, n = 0, ldc = 0;
+  const T* bias = nullptr;
+  bool relu = false;
+};
+
 /// b as it is (products along rows of b) and b transposed (dot products of rows of a and b; a must
 /// not be transposed). Every element of c is summed in the same order, however m and n are cut.
 template <typename T>
 struct Gemm {
   void (*plain)(const GemmArgs<T>& args);
   void (*dots)(const GemmArgs<T>& args);
+  void (*finish)(const GemmFinish<T>& args);
 };
 template <typename T>
 Gemm<T> gemm();

@@ -25,13 +25,28 @@ class SlicedKernel : public Kernel {
   [[nodiscard]] virtual std::int64_t slices() const noexcept = 0;
   /// Slices may run in any order and at the same time on different workers.
   virtual void run_slice(const KernelContext& context, std::int64_t slice, int worker) noexcept = 0;
+  /// Whether the slices are too little work for several threads.
+  [[nodiscard]] virtual bool is_serial() const noexcept { return false; }
   /// Whether each slice makes one range of the result's memory.
   [[nodiscard]] virtual bool has_ranges() const noexcept = 0;
   [[nodiscard]] virtual SliceRange range(std::int64_t slice) const noexcept = 0;
+  /// Elements of the longest range, for a kernel with ranges that can make each in memory of its
+  /// own (run_slice_apart) rather than in the result; else 0.
+  [[nodiscard]] virtual std::int64_t apart_size() const noexcept { return 0; }
+  /// Makes the slice's range at `memory`.
+  virtual void run_slice_apart(const KernelContext& context, std::int64_t slice, int worker,
+                               std::byte* memory) noexcept {
+    (void)context, (void)slice, (void)worker, (void)memory;
+  }
 
-  /// Asked before the first run: adds a value for each channel, in slot `bias` (-1: none), and
-  /// takes the larger of the result and 0 (`relu`), while the result is in registers. False: it
-  /// cannot.
+  /// The axis of a result of this rank that a bias runs along.
+  [[nodiscard]] virtual int bias_axis(int rank) const noexcept {
+    (void)rank;
+    return 1;
+  }
+  /// Asked before the first run: adds a value for each index of bias_axis, in slot `bias` (-1:
+  /// none), and takes the larger of the result and 0 (`relu`), while the result is in registers or
+  /// close by. False: it cannot.
   virtual bool absorb(int bias, bool relu) {
     (void)bias;
     (void)relu;

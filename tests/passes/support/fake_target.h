@@ -20,6 +20,8 @@ class FakeTarget final : public Target {
   std::size_t max_region = 32;
   /// Ops that refuse to be fused, with themselves as the reason.
   std::set<std::string, std::less<>> refused;
+  /// Whether an update may follow the product that makes its gradient.
+  bool joins_updates = false;
   /// Whether it wants batch slices, for these caches; ops that have no kernel for them.
   bool slices = false;
   CacheSizes cache_sizes;
@@ -64,6 +66,9 @@ class FakeTarget final : public Target {
     }
     const std::string_view first = region_nodes.front()->op().name;
     if (refused.contains(first)) return Support::no("nothing follows " + std::string(first));
+    if (consumer.op().name == "optimizer_update" && joins_updates) {
+      return Support::yes();
+    }
     const auto light = [](const Node* n) {
       return n->op().traits.elementwise || n->op().traits.reduction || n->op().name == "cast" ||
              n->op().name == "broadcast_to";
