@@ -32,7 +32,6 @@ TEST_P(ThousandSteps, AreEqualForOneAndTwoThreadsAndAgain) {
 INSTANTIATE_TEST_SUITE_P(
     Models, ThousandSteps,
     testing::Values(TrainingSpec{.model = "seed-cnn"}, TrainingSpec{.model = "mlp784"},
-                    TrainingSpec{.model = "lenet", .batch = 8},
                     TrainingSpec{.model = "gometal-cnn", .batch = 2, .size = 8}),
     [](const auto& info) {
       std::string name(info.param.model);

@@ -56,7 +56,7 @@ HWY_INLINE float fold(const Op& op, const float* x, std::int64_t n) {
   for (; i + lanes <= n; i += lanes) a0 = op(a0, hn::LoadU(d, x + i));
   constexpr std::size_t kMaxLanes = 16;
   alignas(64) float rest[kMaxLanes] = {};
-  alignas(64) float out[kMaxLanes];
+  alignas(64) float out[kMaxLanes] = {};
   hn::StoreU(Op::join(Op::join(a0, a1), Op::join(a2, a3)), d, out);
   for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
     for (std::int64_t k = 0; k < half; ++k) out[k] = Op::combine(out[k], out[k + half]);
