@@ -7,6 +7,7 @@
 
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/evaluate.h"
+#include "ingot/ops/operators.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/node_run.h"
 
@@ -105,6 +106,43 @@ TEST(Fused, SelectionsLikeARelusGradient) {
       const double a = got[r].view().get(i);
       const double b = want[r].view().get(i);
       EXPECT_TRUE(a == b || (std::isnan(a) && std::isnan(b))) << r << ": " << a << " for " << b;
+    }
+  }
+}
+
+// One operation on the CPU, too, which rounds as the two do.
+TEST(Fused, ProductsAndSumsRoundTwice) {
+  Graph graph;
+  const std::vector<Value> operands{
+      graph.placeholder("a", {DType::f32, {7, 45}}), graph.placeholder("b", {DType::f32, {7, 45}}),
+      graph.placeholder("c", {DType::f32, {}}), graph.placeholder("d", {DType::f32, {}})};
+  Node* node = add_region(graph, operands, [](Graph& body, const auto& x) {
+    const Value product = x[0] * x[1];
+    const Value shared = x[1] * x[1];
+    return std::vector{product + x[1],     x[1] - product,
+                       x[0] * x[1] - x[0], x[2] * x[0] + x[1],
+                       x[0] - x[1] * x[2], x[0] * x[1] + x[2],
+                       x[0] * x[2] - x[3], x[2] * x[3] + x[0],
+                       shared + x[0],      x[0] * x[1] + x[2] * x[0],
+                       x[0] + 0.3 * x[1],  body.scalar(1.0) - shared};
+  });
+  const auto inputs = random_operands(*node);
+  const auto got = run_node(*node, inputs, backend(1)).outputs;
+  const float c = static_cast<float>(inputs[2].view().get(0));
+  const float d = static_cast<float>(inputs[3].view().get(0));
+  const auto times = [](float x, float y) {
+    const volatile float product = x * y;  // rounded here
+    return product;
+  };
+  for (std::int64_t i = 0; i < 7 * 45; ++i) {
+    const auto a = static_cast<float>(inputs[0].view().get(i));
+    const auto b = static_cast<float>(inputs[1].view().get(i));
+    const std::vector<float> want{
+        times(a, b) + b, b - times(a, b),           times(a, b) - a,    times(c, a) + b,
+        a - times(b, c), times(a, b) + c,           times(a, c) - d,    times(c, d) + a,
+        times(b, b) + a, times(a, b) + times(c, a), a + times(0.3F, b), 1.0F - times(b, b)};
+    for (std::size_t r = 0; r < want.size(); ++r) {
+      ASSERT_EQ(static_cast<float>(got[r].view().get(i)), want[r]) << r << " at " << i;
     }
   }
 }

@@ -2,10 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
-#include <string_view>
 
 #include "ingot/backends/cpu/cpu_backend.h"
-#include "ingot/backends/cpu/cpu_machine.h"
 #include "ingot/backends/cpu/matmul_problem.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/ops.h"
@@ -57,38 +55,6 @@ TEST(Matmul, EveryCandidateMatchesTheReferenceWithAnyNumberOfThreads) {
           const NodeRun run = expect_matches_reference(*node, one, candidate.name);
           const NodeRun again = run_node(*node, random_operands(*node), two, candidate.name);
           EXPECT_EQ(run.outputs, again.outputs) << "1 and 2 threads differ";
-        }
-      }
-    }
-  }
-}
-
-/// Gives back the best instruction set.
-struct BestTarget {
-  BestTarget() = default;
-  ~BestTarget() { use_simd_target({}); }
-  BestTarget(const BestTarget&) = delete;
-  BestTarget& operator=(const BestTarget&) = delete;
-};
-
-TEST(Matmul, EveryInstructionSetMatchesTheReference) {
-  const BestTarget best;
-  const std::string name = simd_target_name();
-  EXPECT_TRUE(use_simd_target(name));
-  EXPECT_FALSE(use_simd_target("none"));
-  EXPECT_EQ(simd_target_name(), name);
-  for (const std::string_view target : {"AVX2", "SSE2", "NEON"}) {
-    if (!use_simd_target(target)) continue;
-    SCOPED_TRACE(target);
-    EXPECT_EQ(simd_target_name(), target);
-    const CpuBackend one({.threads = 1});
-    const CpuBackend two({.threads = 2});
-    for (const DType dtype : {DType::f32, DType::f64}) {
-      for (const Sizes& size : {Sizes{32, 64, 128}, Sizes{33, 97, 1030}, Sizes{1, 7, 9}}) {
-        Graph graph;
-        for (const Node* node : products(graph, dtype, {}, size)) {
-          const NodeRun run = expect_matches_reference(*node, one);
-          EXPECT_EQ(run.outputs, run_node(*node, random_operands(*node), two).outputs);
         }
       }
     }

@@ -108,17 +108,6 @@ std::string simd_targets() {
   return names.empty() ? "none beyond the baseline" : names;
 }
 
-bool use_simd_target(std::string_view name) {
-  hwy::SetSupportedTargetsForTest(0);
-  std::int64_t chosen = name.empty() ? hwy::SupportedTargets() : 0;
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    if (name == hwy::TargetName(target)) chosen = target;
-  }
-  if (chosen != 0 && !name.empty()) hwy::SetSupportedTargetsForTest(chosen);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return chosen != 0;
-}
-
 int simd_f32_lanes() { return static_cast<int>(HWY_DYNAMIC_DISPATCH(f32_lanes)()); }
 
 std::string highway_version() { return fmt::format("{}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH); }

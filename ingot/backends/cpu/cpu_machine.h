@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "ingot/ir/target.h"
 
@@ -24,9 +23,6 @@ std::string simd_target_name();
 /// Those that the processor has and INGOT_SIMD leaves, "SSSE3 SSE4 AVX2", whether compiled in or
 /// not.
 std::string simd_targets();
-/// For tests: kernels that are made from now on use this instruction set; an empty name gives back
-/// the best one. False when the processor lacks it or no code was compiled for it.
-bool use_simd_target(std::string_view name);
 /// f32 lanes of its vectors.
 int simd_f32_lanes();
 /// "1.0.3"

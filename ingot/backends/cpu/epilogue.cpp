@@ -295,7 +295,7 @@ class EpilogueKernel final : public Kernel {
     stage.program.bind(frame, {operands.data(), stage.inputs.size()},
                        {outputs.data(), stage.outputs.size()},
                        context.scratch + frames_ + worker * frame_bytes_);
-    if (part_bytes_ > 0 && &stage == &stages_.back()) frame.origins[at(part_input_)] = range.begin;
+    if (part_bytes_ > 0 && &stage == &stages_.back()) frame.part = {part_input_, range.begin};
     stage.program.run(frame, range.begin, range.end);
   }
 

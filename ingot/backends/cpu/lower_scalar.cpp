@@ -46,6 +46,7 @@ class Lowering {
       : program_(program.typed(operand_types)), operand_types_(operand_types) {}
 
   LoweredProgram take(std::span<const DType> output_types) {
+    count_uses();
     for (const ScalarInstr& instr : program_.instrs()) map_.push_back(lower(instr));
     for (std::size_t i = 0; i < output_types.size(); ++i) {
       const int value = map_[static_cast<std::size_t>(program_.outputs()[i])];
@@ -59,6 +60,17 @@ class Lowering {
   LoweredValue& value(int i) { return result_.values[static_cast<std::size_t>(i)]; }
   const ScalarInstr& instr_at(int i) const {
     return program_.instrs()[static_cast<std::size_t>(i)];
+  }
+
+  void count_uses() {
+    uses_.assign(program_.instrs().size(), 0);
+    for (const ScalarInstr& instr : program_.instrs()) {
+      if (instr.op == ScalarOp::input) continue;
+      for (const int arg : {instr.a, instr.b, instr.c}) {
+        if (arg >= 0) ++uses_[static_cast<std::size_t>(arg)];
+      }
+    }
+    for (const int output : program_.outputs()) ++uses_[static_cast<std::size_t>(output)];
   }
 
   int push(LoweredValue value) {
@@ -167,6 +179,7 @@ class Lowering {
                      .cost = cost_of(instr.op, lane)});
       }
     }
+    if (const int sum = product_sum(instr, args, lane); sum >= 0) return sum;
     const TileFn fn = tile_fn(instr.op, lane);
     if (fn == nullptr && result_.support) {
       result_.support = Support::no(
@@ -177,6 +190,28 @@ class Lowering {
                  .arity = info.arity,
                  .args = args,
                  .cost = cost_of(instr.op, lane)});
+  }
+
+  /// Whether the value of an instruction is an f32 product that nothing else reads.
+  [[nodiscard]] bool is_product_of_its_own(int instr, int arg) {
+    const LoweredValue& v = value(arg);
+    return map_[static_cast<std::size_t>(instr)] == arg &&
+           uses_[static_cast<std::size_t>(instr)] == 1 && v.kind == LoweredValue::Kind::op &&
+           v.fn != nullptr && v.fn == tile_fn(ScalarOp::mul, Lane::f32);
+  }
+
+  /// A sum or difference with a product as one operation; -1: it is none.
+  int product_sum(const ScalarInstr& instr, const std::array<int, 3>& args, Lane lane) {
+    if (lane != Lane::f32 || (instr.op != ScalarOp::add && instr.op != ScalarOp::sub)) return -1;
+    const bool first = is_product_of_its_own(instr.a, args[0]);
+    if (!first && !is_product_of_its_own(instr.b, args[1])) return -1;
+    const LoweredValue product = value(args[first ? 0 : 1]);
+    ProductSum kind = ProductSum::add;
+    if (instr.op == ScalarOp::sub) kind = first ? ProductSum::sub : ProductSum::rsub;
+    return push({.fn = f32_product_sum_fn(kind),
+                 .arity = 3,
+                 .args = {product.args[0], product.args[1], args[first ? 1 : 0]},
+                 .cost = cost_of(instr.op, lane) + cost_of(ScalarOp::mul, lane) / 2});
   }
 
   [[nodiscard]] bool is_zero(int i) { return known(i).first && known(i).second == 0; }
@@ -231,6 +266,7 @@ class Lowering {
   std::span<const DType> operand_types_;
   LoweredProgram result_;
   std::vector<int> map_;                            // instruction -> value
+  std::vector<int> uses_;                           // of each instruction's result
   std::vector<std::pair<bool, double>> constants_;  // value -> whether constant, and which
 };
 

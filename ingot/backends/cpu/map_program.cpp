@@ -222,7 +222,7 @@ void MapProgram::bind(Frame& frame, std::span<const std::byte* const> operands,
                       std::span<std::byte* const> outputs, std::byte* memory) const noexcept {
   frame.memory = memory;
   frame.repeated.fill({-1, 0});
-  frame.origins.fill(0);
+  frame.part = {-1, 0};
   std::copy(operands.begin(), operands.end(), frame.operands.begin());
   for (const Constant& constant : constants_) {
     frame.values[at(constant.value)] = {constant.bits.data(), true};
@@ -281,9 +281,10 @@ void MapProgram::load_one(Frame& frame, std::size_t index, std::int64_t begin, s
     if (partial) clear_tail(slot, load.lane, n);
     return;
   }
-  const std::int64_t position = load.kind == LoadKind::row
-                                    ? load.walk.offset(begin)
-                                    : begin - frame.origins[at(load.operand)];
+  const std::int64_t position =
+      load.kind == LoadKind::row
+          ? load.walk.offset(begin)
+          : begin - (load.operand == frame.part.first ? frame.part.second : 0);
   source += static_cast<std::size_t>(position) * load.element;
   const bool one = load.kind == LoadKind::row && load.walk.run_stride() == 0;
   if (load.convert != nullptr) {
@@ -305,7 +306,7 @@ void MapProgram::prefetch(const Frame& frame, std::int64_t begin, std::int64_t n
                           std::int64_t parts) const noexcept {
   const std::int64_t ahead = std::min(n, size_ - begin);
   for (const Load& load : loads_) {
-    if (load.kind != LoadKind::linear) continue;
+    if (load.kind != LoadKind::linear || load.operand == frame.part.first) continue;
     const auto element = static_cast<std::int64_t>(load.element);
     const std::byte* next = frame.operands[at(load.operand)] + begin * element;
     const std::int64_t lines = ahead * element / kCacheLine;

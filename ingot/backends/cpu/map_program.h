@@ -44,8 +44,8 @@ class MapProgram {
   [[nodiscard]] double cost() const noexcept { return cost_; }
   /// Whether an operand may share its memory with an output.
   [[nodiscard]] bool in_place(int operand, int output) const noexcept;
-  /// Whether an operand is read at the output's own positions, so that a stretch of it may be
-  /// bound, with its origin.
+  /// Whether an operand is read at the output's own positions, so that a part of it will do for a
+  /// part of the output.
   [[nodiscard]] bool reads_along(int operand) const noexcept;
   /// Whether an output is an operand as it was loaded.
   [[nodiscard]] bool is_loaded(int output) const noexcept;
@@ -60,13 +60,14 @@ class MapProgram {
     std::array<bool, kMaxOutputs> direct;
     /// Of each repeating operand: which repetition its tile holds, and how much of it.
     std::array<std::pair<std::int64_t, std::int64_t>, kMaxOperands> repeated;
-    /// Of each operand of the result's shape and layout: the position where its memory begins.
-    std::array<std::int64_t, kMaxOperands> origins;
+    /// An operand of which a stretch alone is bound (-1: none), and the position where it begins.
+    std::pair<int, std::int64_t> part;
     std::byte* memory;
   };
 
   /// Binds a frame: addresses of the operands and outputs (null: the output is only read through
-  /// output()), frame_bytes() of memory. All origins are 0.
+  /// output()), frame_bytes() of memory.
+  /// No operand is bound in part.
   void bind(Frame& frame, std::span<const std::byte* const> operands,
             std::span<std::byte* const> outputs, std::byte* memory) const noexcept;
   /// Computes positions [begin, end) and writes the outputs.

@@ -1,4 +1,5 @@
 // Binary and ternary f32 tile operations, and those on masks.
+#include <array>
 #include <cmath>
 
 #include "ingot/backends/cpu/tile_ops.h"
@@ -114,6 +115,47 @@ struct OrNotOp {
   HWY_INLINE V operator()(D, V a, V b) const { return hn::Or(hn::Not(a), b); }
 };
 
+// Compiled without contraction: a product and a sum, not one operation that rounds once.
+struct ProductPlus {
+  HWY_INLINE V operator()(V a, V b, V c) const { return hn::Add(hn::Mul(a, b), c); }
+};
+struct ProductMinus {
+  HWY_INLINE V operator()(V a, V b, V c) const { return hn::Sub(hn::Mul(a, b), c); }
+};
+struct MinusProduct {
+  HWY_INLINE V operator()(V a, V b, V c) const { return hn::Sub(c, hn::Mul(a, b)); }
+};
+
+template <class Op, bool kSplatA, bool kSplatB, bool kSplatC>
+HWY_INLINE void ternary_loop(float* y, const TileArg* args, std::int64_t n) {
+  const D d;
+  const Source<kSplatA> a(args[0]);
+  const Source<kSplatB> b(args[1]);
+  const Source<kSplatC> c(args[2]);
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t i = 0; i < n; i += lanes) {
+    hn::StoreU(Op()(a.at(i), b.at(i), c.at(i)), d, y + i);
+  }
+}
+
+template <class Op>
+void product_sum(void* out, const TileArg* args, std::int64_t n) noexcept {
+  auto* y = static_cast<float*>(out);
+  // A factor that stands for all comes first.
+  const bool swap = args[1].splat && !args[0].splat;
+  const std::array<TileArg, 3> in{args[swap ? 1 : 0], args[swap ? 0 : 1], args[2]};
+  if (in[1].splat) {
+    if (in[2].splat) return ternary_loop<Op, true, true, true>(y, in.data(), n);
+    return ternary_loop<Op, true, true, false>(y, in.data(), n);
+  }
+  if (in[0].splat) {
+    if (in[2].splat) return ternary_loop<Op, true, false, true>(y, in.data(), n);
+    return ternary_loop<Op, true, false, false>(y, in.data(), n);
+  }
+  if (in[2].splat) return ternary_loop<Op, false, false, true>(y, in.data(), n);
+  ternary_loop<Op, false, false, false>(y, in.data(), n);
+}
+
 void pow_tile(void* out, const TileArg* args, std::int64_t n) noexcept {
   const auto* a = static_cast<const float*>(args[0].data);
   const auto* b = static_cast<const float*>(args[1].data);
@@ -178,6 +220,15 @@ TileFn find_binary(ScalarOp op) {
   }
 }
 
+TileFn find_product_sum(ProductSum kind) {
+  switch (kind) {
+    case ProductSum::add: return product_sum<ProductPlus>;
+    case ProductSum::sub: return product_sum<ProductMinus>;
+    case ProductSum::rsub: return product_sum<MinusProduct>;
+  }
+  return nullptr;
+}
+
 TileFn find_where_positive() { return binary<WherePositiveOp>; }
 
 // On bools, with false < true.
@@ -204,11 +255,15 @@ HWY_AFTER_NAMESPACE();
 namespace ingot {
 namespace {
 HWY_EXPORT(find_binary);
+HWY_EXPORT(find_product_sum);
 HWY_EXPORT(find_where_positive);
 HWY_EXPORT(find_mask);
 }  // namespace
 
 TileFn f32_binary_fn(ScalarOp op) noexcept { return HWY_DYNAMIC_DISPATCH(find_binary)(op); }
+TileFn f32_product_sum_fn(ProductSum kind) noexcept {
+  return HWY_DYNAMIC_DISPATCH(find_product_sum)(kind);
+}
 TileFn f32_where_positive_fn() noexcept { return HWY_DYNAMIC_DISPATCH(find_where_positive)(); }
 TileFn mask_fn(ScalarOp op) noexcept { return HWY_DYNAMIC_DISPATCH(find_mask)(op); }
 

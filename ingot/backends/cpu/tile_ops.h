@@ -46,6 +46,10 @@ ConvertFn tile_store_fn(DType dtype) noexcept;
 // Per family, where the SIMD code is.
 TileFn f32_unary_fn(ScalarOp op) noexcept;
 TileFn f32_binary_fn(ScalarOp op) noexcept;
+/// a b + c (add), a b - c (sub) or c - a b (rsub) of f32 in one go, rounded twice as the two
+/// operations are.
+enum class ProductSum : std::uint8_t { add, sub, rsub };
+TileFn f32_product_sum_fn(ProductSum kind) noexcept;
 /// select(a > 0, b, 0) of f32 in one go: the gradient of a relu.
 TileFn f32_where_positive_fn() noexcept;
 TileFn mask_fn(ScalarOp op) noexcept;
