@@ -34,6 +34,7 @@ struct Case {
   std::string name;
   Shape x, w;
   std::int64_t stride = 1;
+  std::int64_t groups = 1;
 };
 
 void add_resnet18(std::vector<Case>& cases) {
@@ -78,6 +79,26 @@ void add_resnet50(std::vector<Case>& cases) {
   }
 }
 
+// Each channel by itself, as in MobileNet and its like.
+void add_depthwise(std::vector<Case>& cases) {
+  const auto add = [&](std::int64_t channels, std::int64_t size, std::int64_t kernel,
+                       std::int64_t stride) {
+    cases.push_back({fmt::format("depthwise {}@{}{} {}x{}", channels, size, stride > 1 ? "/2" : "",
+                                 kernel, kernel),
+                     {8, channels, size, size},
+                     {channels, 1, kernel, kernel},
+                     stride,
+                     channels});
+  };
+  add(32, 112, 3, 1);
+  add(64, 112, 3, 2);
+  add(128, 56, 3, 1);
+  add(256, 28, 3, 1);
+  add(240, 28, 5, 1);
+  add(512, 14, 3, 1);
+  add(20, 28, 3, 1);
+}
+
 std::vector<Case> cases() {
   std::vector<Case> cases{{"seed 3-8@32", {32, 3, 32, 32}, {8, 3, 3, 3}},
                           {"lenet 1-6@28", {64, 1, 28, 28}, {6, 1, 5, 5}},
@@ -88,6 +109,7 @@ std::vector<Case> cases() {
                           {"gometal 64-64@16/2", {32, 64, 16, 16}, {64, 64, 3, 3}, 2}};
   add_resnet18(cases);
   add_resnet50(cases);
+  add_depthwise(cases);
   return cases;
 }
 
@@ -97,7 +119,9 @@ ConvNodes nodes_of(const Case& test, const CpuBackend* layouts) {
   return make_conv_nodes({test.name,
                           test.x,
                           test.w,
-                          {.stride = {test.stride, test.stride}, .padding = {pad, pad, pad, pad}}},
+                          {.stride = {test.stride, test.stride},
+                           .padding = {pad, pad, pad, pad},
+                           .groups = test.groups}},
                          DType::f32, layouts);
 }
 

@@ -1,4 +1,5 @@
 // Convolutions against the records' reference kernels, in the layouts that the backend wishes for.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -68,6 +69,29 @@ TEST(Conv, OnednnTakesTheUsualCasesOfFullBlocks) {
       EXPECT_TRUE(support) << conv.name << ", " << node->op().name << ": " << support.reason;
     }
   }
+}
+
+TEST(Conv, DepthwiseWeightGradientsHaveTheirOwnKernel) {
+  const CpuBackend backend({.threads = 1});
+  const auto refusal = [&](const ConvCase& conv) {
+    const ConvNodes nodes = make_conv_nodes(conv, DType::f32, &backend);
+    return supports(backend, *nodes.weight_grad, "depthwise").reason;
+  };
+  for (const ConvCase& conv : conv_cases()) {
+    const ConvNodes nodes = make_conv_nodes(conv, DType::f32, &backend);
+    if (nodes.forward->outputs()[0].layout.is_plain()) continue;
+    const bool depthwise = conv.name.starts_with("depthwise");
+    const bool left = nodes.forward->output_type().shape[3] < 48 &&
+                      supports(backend, *nodes.weight_grad, "onednn");
+    const std::string rows =
+        fmt::format("leaves rows of {} columns to oneDNN", nodes.forward->output_type().shape[3]);
+    EXPECT_EQ(refusal(conv), !depthwise ? "takes a group for each channel"
+                             : left     ? rows
+                                        : "")
+        << conv.name;
+  }
+  EXPECT_EQ(refusal({"odd", {2, 20, 8, 8}, {20, 1, 3, 3}, {.groups = 20}}),
+            "takes full blocks of channels, got input plain, weights plain, output plain");
 }
 
 TEST(Conv, ALimitOfTheInstructionsAfterOneDnnsFirstUseIsAnError) {

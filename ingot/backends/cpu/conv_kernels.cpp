@@ -1,5 +1,6 @@
 // The candidates for conv2d and its gradients, best first.
 #include "ingot/backends/cpu/conv_blocked.h"
+#include "ingot/backends/cpu/conv_depthwise.h"
 #include "ingot/backends/cpu/conv_direct.h"
 #include "ingot/backends/cpu/conv_onednn.h"
 #include "ingot/backends/cpu/conv_winograd.h"
@@ -28,6 +29,8 @@ void register_conv_kernels(KernelTable& table) {
     table.register_kernel(op, unless_planted(cpu::winograd_conv_candidate()));
   }
   table.register_kernel("conv2d_weight_grad", unless_planted(cpu::blocked_weight_grad_candidate()));
+  table.register_kernel("conv2d_weight_grad",
+                        unless_planted(cpu::depthwise_weight_grad_candidate()));
   for (const std::string_view op : ops) {
 #ifdef INGOT_HAVE_ONEDNN
     table.register_kernel(op, unless_planted(cpu::onednn_conv_candidate()));
