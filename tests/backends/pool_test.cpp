@@ -1,6 +1,10 @@
 // Pooling in blocked layouts and in every float dtype; plain f32 is among the records' cases.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
+#include "ingot/ir/evaluate.h"
 #include "ingot/ops/registry.h"
 #include "tests/backends/support/node_run.h"
 
@@ -30,6 +34,33 @@ TEST(Pool, EveryCaseInEveryLayoutAndDtype) {
           EXPECT_EQ(run.outputs, run_node(*node, operands, two).outputs);
         }
       }
+    }
+  }
+}
+
+TEST(Pool, TheFirstOfEqualElementsAndNanTakeTheGradient) {
+  const CpuBackend backend({.threads = 1});
+  for (const std::string_view tag : {"plain", "aBcd8b", "aBcd16b"}) {
+    SCOPED_TRACE(tag);
+    Graph graph;
+    const OpDef& op = *find_op("max_pool2d_grad");
+    Node* node = add_case(graph, op, op.cases().front());
+    for (const Value& input : node->inputs()) {
+      input.node()->set_layout(0, Layout::parse(std::string(tag)));
+    }
+    node->set_layout(0, Layout::parse(std::string(tag)));
+    std::vector<HostTensor> operands = random_operands(*node);
+    const HostView x = operands[0].view();
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+      const double level = std::floor(2 * x.get(i));
+      x.set(i, i % 7 == 3 ? std::numeric_limits<double>::quiet_NaN() : level);
+    }
+    std::vector<HostView> inputs;
+    for (const HostTensor& operand : operands) inputs.push_back(operand.view());
+    const auto want = evaluate_node(*node, inputs, nullptr);
+    const auto got = run_node(*node, operands, backend).outputs;
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+      EXPECT_NEAR(got[0].view().get(i), want[0].view().get(i), 1e-6) << i;
     }
   }
 }

@@ -73,24 +73,42 @@ struct Geometry {
   }
 };
 
-/// Max pooling of blocks of f32 channels.
-void max_forward_blocked(const Geometry& s, std::int64_t lanes, const float* x, float* y) {
-  const cpu::MaxWindowFn max_window = cpu::max_window_fn();
+/// Calls fn(window, its first element's position, the output's) for each window of a plane of
+/// blocks of f32 channels.
+template <class Fn>
+void for_each_window(const Geometry& s, std::int64_t lanes, const float* x, const Fn& fn) {
+  std::int64_t out = 0;
   for (std::int64_t oh = 0; oh < s.out_height; ++oh) {
     const auto [top, bottom] = s.taps(0, oh, s.height);
-    for (std::int64_t ow = 0; ow < s.out_width; ++ow, y += lanes) {
+    for (std::int64_t ow = 0; ow < s.out_width; ++ow, out += lanes) {
       const auto [left, right] = s.taps(1, ow, s.width);
       const std::int64_t first =
-          s.window.source(0, oh, top) * s.width + s.window.source(1, ow, left);
-      max_window({.first = x + first * lanes,
-                  .rows = bottom - top,
-                  .columns = right - left,
-                  .row = s.window.dilation[0] * s.width * lanes,
-                  .column = s.window.dilation[1] * lanes,
-                  .lanes = lanes},
-                 y);
+          lanes * (s.window.source(0, oh, top) * s.width + s.window.source(1, ow, left));
+      fn(cpu::MaxWindow{.first = x + first,
+                        .rows = bottom - top,
+                        .columns = right - left,
+                        .row = s.window.dilation[0] * s.width * lanes,
+                        .column = s.window.dilation[1] * lanes,
+                        .lanes = lanes},
+         first, out);
     }
   }
+}
+
+void max_forward_blocked(const Geometry& s, std::int64_t lanes, const float* x, float* y) {
+  const cpu::MaxWindowFn max_window = cpu::max_window_fn();
+  for_each_window(s, lanes, x, [&](const cpu::MaxWindow& window, std::int64_t, std::int64_t out) {
+    max_window(window, y + out);
+  });
+}
+
+void max_backward_blocked(const Geometry& s, std::int64_t lanes, const float* x, const float* g,
+                          float* sums) {
+  const cpu::MaxWindowGradFn add = cpu::max_window_grad_fn();
+  for_each_window(s, lanes, x,
+                  [&](const cpu::MaxWindow& window, std::int64_t first, std::int64_t out) {
+                    add(window, g + out, sums + first);
+                  });
 }
 
 /// T in memory, A in registers.
@@ -122,6 +140,9 @@ struct Pools {
 
   /// `sums` is a zeroed image of A.
   static void max_backward(const Geometry& s, const T* x, const T* g, A* sums) {
+    if constexpr (std::is_same_v<T, float> && kLanes > 1) {
+      return max_backward_blocked(s, kLanes, x, g, sums);
+    }
     for (std::int64_t oh = 0; oh < s.out_height; ++oh) {
       for (std::int64_t ow = 0; ow < s.out_width; ++ow, g += kLanes) {
         std::array<A, kLanes> best{};

@@ -18,4 +18,9 @@ struct MaxWindow {
 using MaxWindowFn = void (*)(const MaxWindow& window, float* to);
 MaxWindowFn max_window_fn();
 
+/// Adds a gradient of each lane to `sums`, laid out as the window's image, where the window's
+/// greatest element lies; the first of equal ones, and NaN before all.
+using MaxWindowGradFn = void (*)(const MaxWindow& window, const float* gradient, float* sums);
+MaxWindowGradFn max_window_grad_fn();
+
 }  // namespace ingot::cpu
