@@ -1,5 +1,6 @@
 // `ingot bench infer MODEL`: latency and throughput of a frozen model, after checking its logits.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -61,7 +62,7 @@ double distance_from_reference(const nn::ModelInfo& info, const BackendOptions& 
 
 double percentile(const std::vector<double>& sorted, double share) {
   const auto last = static_cast<double>(sorted.size() - 1);
-  return sorted[static_cast<std::size_t>(share * last + 0.5)];
+  return sorted[static_cast<std::size_t>(std::lround(share * last))];
 }
 
 }  // namespace

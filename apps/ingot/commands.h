@@ -44,7 +44,7 @@ struct TrainOptions {
   std::string resume;
   bool json = false;
 };
-int run_train(const TrainOptions& options);
+int run_train(const TrainOptions& given);
 
 struct EvalOptions {
   std::string run;

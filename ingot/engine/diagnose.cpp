@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "ingot/base/error.h"
@@ -24,6 +25,11 @@ std::int64_t first_bad(const HostView& view) {
   return -1;
 }
 
+/// For messages: the sign of a NaN says nothing and differs between machines.
+double printable(double value) {
+  return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;
+}
+
 struct Finding {
   const Node* node = nullptr;
   std::string text;
@@ -31,7 +37,8 @@ struct Finding {
 
 Finding finding(const Node& node, const HostView& view, std::int64_t at) {
   return {&node, fmt::format("{} \"{}\": result must be finite, got {} at element {} of {}",
-                             node.op().name, node.name(), view.get(at), at, view.type.to_string())};
+                             node.op().name, node.name(), printable(view.get(at)), at,
+                             view.type.to_string())};
 }
 
 /// The first Node inside a Region that gives a value that is not finite; the Region when its body,
@@ -92,8 +99,8 @@ void Executable::Impl::throw_runner_failure(const StepFailure& failure) {
     if (fetch.ring_index < 0) continue;
     const HostTensor value = slot_value(fetch.slot);
     if (first_bad(value.view()) < 0) continue;
-    text =
-        fmt::format("fetch \"{}\": value must be finite, got {}", fetch.name, value.view().get(0));
+    text = fmt::format("fetch \"{}\": value must be finite, got {}", fetch.name,
+                       printable(value.view().get(0)));
     break;
   }
   Error error(ErrorKind::user, ErrorCode::numerics, text);
@@ -130,7 +137,7 @@ void Executable::Impl::throw_numerics_error() {
     if (const auto at = first_bad(value.view()); at >= 0) {
       const Node& node = *slot.value.node();
       found = {&node, fmt::format("{} \"{}\": value must be finite, got {} at element {} of {}",
-                                  node.op().name, node.name(), value.view().get(at), at,
+                                  node.op().name, node.name(), printable(value.view().get(at)), at,
                                   value.type().to_string())};
     }
   }

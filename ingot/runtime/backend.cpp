@@ -46,7 +46,7 @@ std::unique_ptr<Kernel> Backend::create_kernel(const KernelProblem& problem) con
         trace(Channel::dispatch,
               fmt::format("{} \"{}\": {}", node.op().name, node.name(), kernel->name()));
       }
-      return with_planted_bugs(std::move(kernel), problem, *device());
+      return with_planted_bugs(std::move(kernel), problem);
     }
     if (trace_enabled(Channel::dispatch)) {
       trace(Channel::dispatch, fmt::format("{} \"{}\": not {}: {}", node.op().name, node.name(),

@@ -47,6 +47,8 @@ class Kernel {
   virtual ~Kernel() = default;
   /// Computes every output. Allocates nothing, never throws; data errors go to `errors`.
   virtual void run(const KernelContext& context) noexcept = 0;
+  /// Whether run() does the work; else the backend's Runner does it from what the Kernel knows.
+  [[nodiscard]] virtual bool runs_itself() const noexcept { return true; }
   /// Which implementation this is, for traces and for the record of a run.
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   [[nodiscard]] virtual std::int64_t scratch_bytes() const noexcept { return 0; }

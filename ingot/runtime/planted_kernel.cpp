@@ -141,9 +141,9 @@ class PlantedKernel final : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> with_planted_bugs(std::unique_ptr<Kernel> kernel,
-                                          const KernelProblem& problem, const Device& device) {
+                                          const KernelProblem& problem) {
   if constexpr (kPlantedBugsAvailable) {
-    if (device.host_visible() && reads_weights(problem.node)) {
+    if (kernel->runs_itself() && reads_weights(problem.node)) {
       return std::make_unique<PlantedKernel>(std::move(kernel), problem);
     }
   }

@@ -19,12 +19,13 @@ HWY_INLINE void accumulate(const BlockedTapArgs& args, int first) {
   const hn::FixedTag<float, block> d;
   using V = hn::Vec<decltype(d)>;
   V sum[inputs][blocks];
-  float* HWY_RESTRICT w = args.w + first * block;
+  float* HWY_RESTRICT w = args.w + std::ptrdiff_t{first} * block;
 #pragma GCC unroll 16
   for (int i = 0; i < inputs; ++i) {
 #pragma GCC unroll 2
     for (int b = 0; b < blocks; ++b) {
-      sum[i][b] = args.add ? hn::LoadU(d, w + b * args.w_block + i * block) : hn::Zero(d);
+      sum[i][b] =
+          args.add ? hn::LoadU(d, w + b * args.w_block + std::ptrdiff_t{i} * block) : hn::Zero(d);
     }
   }
   for (std::int64_t n = 0; n < args.images; ++n) {
@@ -50,7 +51,7 @@ HWY_INLINE void accumulate(const BlockedTapArgs& args, int first) {
   for (int i = 0; i < inputs; ++i) {
 #pragma GCC unroll 2
     for (int b = 0; b < blocks; ++b) {
-      hn::StoreU(sum[i][b], d, w + b * args.w_block + i * block);
+      hn::StoreU(sum[i][b], d, w + b * args.w_block + std::ptrdiff_t{i} * block);
     }
   }
 }

@@ -136,8 +136,8 @@ class DirectCorrelate final : public SlicedKernel {
 
     const double flops = problem_.flops_per_image() / static_cast<double>(problem_.groups);
     const double each = std::max(1e6 / std::max(flops, 1.0), 1.0);
-    groups_each_ =
-        static_cast<std::int64_t>(std::min(each, static_cast<double>((problem_.groups + 3) / 4)));
+    const std::int64_t quarter = (problem_.groups + 3) / 4;
+    groups_each_ = static_cast<std::int64_t>(std::min(each, static_cast<double>(quarter)));
     group_tasks_ = (problem_.groups + groups_each_ - 1) / groups_each_;
     // A small batch is split over output channels, too, each part copying the planes again.
     const std::int64_t tasks = std::max<std::int64_t>(problem_.n * bands_ * group_tasks_, 1);

@@ -30,7 +30,8 @@ struct ConvProblem {
   }
   /// Of one image, a multiply-add counted as two.
   [[nodiscard]] double flops_per_image() const noexcept {
-    return 2.0 * static_cast<double>(y_image()) * static_cast<double>(ic / groups * kh * kw);
+    const std::int64_t products = y_image() * (ic / groups) * kh * kw;
+    return 2.0 * static_cast<double>(products);
   }
 
   friend bool operator==(const ConvProblem&, const ConvProblem&) = default;

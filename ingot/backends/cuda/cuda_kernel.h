@@ -21,6 +21,7 @@ class CudaKernel : public Kernel {
 
   /// Work goes to the device as stages; the engine leaves it to the backend's Runner.
   void run(const KernelContext&) noexcept override {}
+  [[nodiscard]] bool runs_itself() const noexcept override { return false; }
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
   /// The work in order, cut for the mode that is asked for where it can be: each Stage says its
