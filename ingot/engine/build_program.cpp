@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 #include <unordered_map>
 #include <utility>
 
@@ -14,9 +15,12 @@
 #include "ingot/planner/launch_memory.h"
 #include "ingot/planner/plan.h"
 #include "ingot/planner/report.h"
+#include "ingot/runtime/workspace_owners.h"
 
 namespace ingot {
 namespace {
+
+constexpr std::size_t kLargestOwners = 10;
 
 bool is_source(const Node& node) { return node.op().traits.source; }
 
@@ -288,7 +292,7 @@ class Builder {
       if (bytes == 0) return;
       request.buffers.push_back({bytes, workspaces_live_ ? 0 : position,
                                  workspaces_live_ ? end_position_ : position,
-                                 launch.node->name() + " (workspace)"});
+                                 workspace_name(launch)});
       targets.push_back(&launch.scratch_offset);
     });
     const Plan plan = make_plan(request);
@@ -297,9 +301,35 @@ class Builder {
     p_.arena_bytes = plan.arena_bytes;
     p_.stats.arena_bytes = plan.arena_bytes;
     p_.stats.live_peak_bytes = plan.live_peak_bytes;
-    for (const OwnerBytes& owner : largest_owners(request)) {
-      p_.stats.largest.push_back({owner.owner, owner.bytes});
+    p_.stats.largest = largest(request);
+  }
+
+  /// The ten largest owners when the arena is fullest; of a workspace that its kernel plans itself,
+  /// those inside.
+  std::vector<MemoryOwner> largest(const PlanRequest& request) {
+    std::unordered_map<std::string, std::vector<MemoryOwner>> inside;
+    for_each_launch([&](Launch& launch, int) {
+      const auto* const planned = dynamic_cast<const WorkspaceOwners*>(launch.kernel.get());
+      if (planned != nullptr) inside[workspace_name(launch)] = planned->workspace_owners();
+    });
+    std::vector<MemoryOwner> all;
+    for (const OwnerBytes& owner : largest_owners(request, request.buffers.size())) {
+      std::int64_t rest = owner.bytes;
+      if (const auto it = inside.find(owner.owner); it != inside.end()) {
+        for (const MemoryOwner& part : it->second) {
+          all.push_back({fmt::format("{}, in {}", part.name, owner.owner), part.bytes});
+          rest -= part.bytes;
+        }
+      }
+      if (rest > 0) all.push_back({owner.owner, rest});
     }
+    std::ranges::stable_sort(all, std::greater{}, &MemoryOwner::bytes);
+    if (all.size() > kLargestOwners) all.resize(kLargestOwners);
+    return all;
+  }
+
+  static std::string workspace_name(const Launch& launch) {
+    return launch.node->name() + " (workspace)";
   }
 
   void count() {

@@ -172,6 +172,33 @@ TEST(BatchSlices, OneRegionTakesTheSeedNet) {
   EXPECT_EQ(run.exe.stats().kernels, static_cast<int>(names.size()));
 }
 
+TEST(BatchSlices, ThePlanNamesWhatLiesInsideARegion) {
+  const Graph graph = seed_cnn(32).graph();
+  std::int64_t of_one = 0;
+  for (const int threads : {1, 2}) {
+    VariableStore store(make_backend("cpu", {.threads = threads}), 1);
+    const Executable exe = compile(graph, store);
+    const std::vector<Node*> regions = exe.lowered().nodes_of(batch_slices_op());
+    ASSERT_EQ(regions.size(), 1u);
+    const std::string inside = ", in " + regions[0]->name() + " (workspace)";
+    std::int64_t largest = 0;
+    std::int64_t sum = 0;
+    for (const MemoryOwner& owner : exe.stats().largest) {
+      sum += owner.bytes;
+      if (!owner.name.ends_with(inside)) continue;
+      const std::string of = owner.name.substr(0, owner.name.find_first_of(" ,"));
+      EXPECT_TRUE(std::ranges::any_of(regions[0]->body()->nodes(), [&](const auto& node) {
+        return node->name() == of;
+      })) << owner.name;
+      largest = std::max(largest, owner.bytes);
+    }
+    EXPECT_LE(sum, exe.stats().live_peak_bytes);
+    EXPECT_GT(largest, exe.stats().arena_bytes / 4) << "the convolution's result is the most of it";
+    if (threads == 1) of_one = largest;
+    EXPECT_EQ(largest, of_one * threads) << "each thread has an arena";
+  }
+}
+
 TEST(BatchSlices, ThreadsAndRunsDoNotMatter) {
   for (const Net& net : {seed_cnn(32), thin(32), Net{"lenet", 10, {1, 28, 28, 10}},
                          Net{"mlp784", 12, {1, 28, 28, 10}}}) {

@@ -12,6 +12,7 @@
 #include "ingot/base/trace.h"
 #include "ingot/ir/batch.h"
 #include "ingot/ir/core_ops.h"
+#include "ingot/runtime/workspace_owners.h"
 
 namespace ingot {
 namespace {
@@ -61,7 +62,7 @@ struct SliceTurn {
   std::byte* memory;  ///< the worker's
 };
 
-class BatchSlicesKernel final : public Kernel {
+class BatchSlicesKernel final : public Kernel, public WorkspaceOwners {
  public:
   BatchSlicesKernel(const KernelProblem& problem, const CpuBackend& backend)
       : pool_(backend.pool()), region_(problem.node.id()) {
@@ -117,6 +118,21 @@ class BatchSlicesKernel final : public Kernel {
       list.push_back({memory_->launches()[k].node, kernels_.front()[k].get(), seconds});
     }
     return list;
+  }
+
+  [[nodiscard]] std::vector<MemoryOwner> workspace_owners() const override {
+    const std::int64_t workers = pool_.size();
+    std::vector<MemoryOwner> owners;
+    for (const OwnerBytes& owner : memory_->owners()) {
+      owners.push_back({owner.owner, owner.bytes * workers});
+    }
+    for (std::size_t r = 0; r < result_terms_.size(); ++r) {
+      if (result_terms_[r] < 0) continue;
+      const SummedResult& sum = sums_[static_cast<std::size_t>(result_terms_[r])];
+      const std::int64_t terms = groups_ - 1 + (count_ > groups_ ? workers : 0);
+      owners.push_back({body_->fetches()[r].value.node()->name() + " (terms)", sum.bytes * terms});
+    }
+    return owners;
   }
 
  private:

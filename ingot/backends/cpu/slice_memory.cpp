@@ -41,6 +41,7 @@ void SliceMemory::add_node(const Node& node, std::span<const int> operand_axes) 
       value.scratch = true;
     }
     values_.push_back(value);
+    makers_.push_back(&node);
     roots_.push_back(place);
   }
   if (node.op().traits.source || is_view(node)) return;
@@ -86,7 +87,7 @@ void SliceMemory::plan(std::span<const std::unique_ptr<Kernel>> kernels, std::in
   for (std::size_t slot = 0; slot < values_.size(); ++slot) {
     const LaunchValue& value = values_[slot];
     if (!value.scratch || value.root != static_cast<int>(slot) || value.first < 0) continue;
-    request.buffers.push_back({value.bytes, value.first, value.last, {}});
+    request.buffers.push_back({value.bytes, value.first, value.last, makers_[slot]->name()});
     targets.push_back(&roots_[slot].step);
   }
   scratch_offsets_.assign(launches_.size(), 0);
@@ -94,12 +95,14 @@ void SliceMemory::plan(std::span<const std::unique_ptr<Kernel>> kernels, std::in
     const std::int64_t bytes = kernels[k]->scratch_bytes();
     if (bytes == 0) continue;
     const auto position = static_cast<int>(k);
-    request.buffers.push_back({bytes, position, position, {}});
+    request.buffers.push_back(
+        {bytes, position, position, launches_[k].node->name() + " (workspace)"});
     targets.push_back(&scratch_offsets_[k]);
   }
   const Plan plan = make_plan(request);
   verify_plan(request, plan);
   for (std::size_t i = 0; i < targets.size(); ++i) *targets[i] = plan.offsets[i];
+  owners_ = largest_owners(request, request.buffers.size());
   bytes_ = (plan.arena_bytes + alignment - 1) / alignment * alignment;
 
   for (int slot = 0; slot < static_cast<int>(values_.size()); ++slot) {

@@ -9,6 +9,7 @@
 
 #include "ingot/ir/graph.h"
 #include "ingot/planner/launch_memory.h"
+#include "ingot/planner/report.h"
 #include "ingot/runtime/kernel.h"
 
 namespace ingot {
@@ -55,6 +56,8 @@ class SliceMemory {
     return scratch_offsets_;
   }
   [[nodiscard]] std::int64_t bytes() const noexcept { return bytes_; }
+  /// Of one worker's arena when it is fullest.
+  [[nodiscard]] std::span<const OwnerBytes> owners() const noexcept { return owners_; }
   [[nodiscard]] std::byte* constant(std::size_t index) const noexcept { return constants_[index]; }
 
  private:
@@ -67,13 +70,15 @@ class SliceMemory {
   const Graph& body_;
   std::vector<int> first_slot_;  ///< by Node id
   std::vector<LaunchValue> values_;
-  std::vector<SlicePlace> roots_;  ///< by slot; the arena's are placed by plan()
+  std::vector<const Node*> makers_;  ///< by slot
+  std::vector<SlicePlace> roots_;    ///< by slot; the arena's are placed by plan()
   std::vector<SliceLaunch> launches_;
   std::vector<SlicePlace> places_;
   std::vector<SliceCopy> copies_;
   std::vector<std::byte*> constants_;
   std::vector<std::int64_t> scratch_offsets_;
   std::int64_t bytes_ = 0;
+  std::vector<OwnerBytes> owners_;
 };
 
 /// A `batch_slices` Node's operand_axes.
