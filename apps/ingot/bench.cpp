@@ -115,6 +115,13 @@ int run_fixed(const BenchOptions& options, Executable& exe, const Inputs& inputs
 
 }  // namespace
 
+void keep_choices(train::KernelCache& cache) {
+  cache.save();
+  for (const std::string& warning : cache.warnings()) {
+    std::fprintf(stderr, "note: %s\n", warning.c_str());
+  }
+}
+
 void require_close(double distance, double limit, std::string_view what) {
   if (distance <= limit) return;
   throw Error(ErrorKind::internal, ErrorCode::internal,
@@ -132,7 +139,9 @@ SmallProblem small_problem(const nn::ModelInfo& info) {
 int run_bench(const BenchOptions& options) {
   const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.workload); });
   const Workload workload{info, options.batch > 0 ? options.batch : info.batch, {}};
-  const BackendOptions backend_options{.threads = options.threads};
+  train::KernelCache cache = reading_arguments(
+      [&] { return train::KernelCache(parse_tune(options.tune), options.device); });
+  const BackendOptions backend_options = cache.backend_options(options.threads);
 
   const Graph graph = workload.graph(info.defaults, workload.batch);
   VariableStore store(
@@ -144,6 +153,7 @@ int run_bench(const BenchOptions& options) {
   inputs.step(exe, number++);
   exe.wait();
   const double first_step_ms = 1e3 * seconds_since_process_start();
+  keep_choices(cache);
   if (options.fixed > 0) return run_fixed(options, exe, inputs);
   inputs.fill_all();
 
@@ -205,7 +215,7 @@ int run_bench(const BenchOptions& options) {
                           {"feeds", inputs.where() + ", 8 batches in turn"},
                           {"steps_per_call", per_call},
                           {"device_nodes", stats.device_nodes},
-                          {"tune", "off"},
+                          {"tune", options.tune},
                           {"distance_from_reference", from_reference.distance},
                           {"reference_over_rounding", from_reference.over_rounding},
                           {"distance_from_unfused", from_unfused.distance},

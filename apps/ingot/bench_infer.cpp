@@ -70,7 +70,9 @@ double percentile(const std::vector<double>& sorted, double share) {
 int run_bench_infer(const BenchOptions& options) {
   const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.model); });
   const std::int64_t batch = options.batch > 0 ? options.batch : 1;
-  const BackendOptions backend_options{.threads = options.threads};
+  train::KernelCache cache = reading_arguments(
+      [&] { return train::KernelCache(parse_tune(options.tune), options.device); });
+  const BackendOptions backend_options = cache.backend_options(options.threads);
   VariableStore store(
       reading_arguments([&] { return make_backend(options.device, backend_options); }), 1);
   const double reference_distance = distance_from_reference(info, backend_options, options.device);
@@ -81,6 +83,7 @@ int run_bench_infer(const BenchOptions& options) {
   randomise_vectors(store);
   Executable exe = compile(*freeze(graph, store), store);
   Inputs inputs(info.defaults, batch);
+  keep_choices(cache);
   inputs.fill_all();
   // The two share the store's scratch arena, and with it the memory of their results.
   inputs.infer(plain, 0);
@@ -121,6 +124,7 @@ int run_bench_infer(const BenchOptions& options) {
         io::Json::object({{"workload", "infer:" + std::string(info.name)},
                           {"device", options.device},
                           {"threads", store.backend()->threads()},
+                          {"tune", options.tune},
                           {"batch", batch},
                           {"latency_p50_ms", p50},
                           {"latency_p90_ms", p90},

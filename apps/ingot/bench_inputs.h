@@ -15,6 +15,7 @@
 #include "ingot/engine/executable.h"
 #include "ingot/memory/buffer.h"
 #include "ingot/nn/models/models.h"
+#include "ingot/train/kernel_cache.h"
 
 namespace ingot::cli {
 
@@ -123,6 +124,9 @@ class Inputs {
   std::vector<std::vector<std::int32_t>> labels_;
   std::vector<Buffer> buffers_;  ///< images and labels in turn
 };
+
+/// Writes what tuning chose; says so on stderr where it cannot be kept.
+void keep_choices(train::KernelCache& cache);
 
 /// Throws an internal Error when a distance is above the limit (or not a number).
 void require_close(double distance, double limit, std::string_view what);

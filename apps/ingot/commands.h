@@ -40,6 +40,7 @@ struct TrainOptions {
   std::optional<std::uint64_t> seed;
   std::string device = "cpu";
   int threads = 0;
+  std::string tune = "off";
   std::string out;
   std::string resume;
   bool json = false;
@@ -72,6 +73,7 @@ struct BenchOptions {
   std::string model;     ///< of "infer"
   std::string device = "cpu";
   int threads = 0;
+  std::string tune = "off";
   std::int64_t steps = 0;  ///< 0: chosen by the time a step takes
   std::int64_t batch = 0;  ///< 0: the workload's own
   std::int64_t fixed = 0;  ///< > 0: just so many steps, and what they consist of

@@ -71,6 +71,11 @@ void add_threads(CLI::App& app, int& threads) {
       ->check(kInteger);
 }
 
+void add_tune(CLI::App& app, std::string& tune) {
+  app.add_option("--tune", tune, "choose the CPU's kernels by timing: off, quick or full")
+      ->capture_default_str();
+}
+
 void add_json(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "print JSON objects on stdout, one a line");
 }
@@ -110,6 +115,7 @@ void add_train(CLI::App& root, TrainOptions& o, Command& command) {
   app.add_option("--seed", o.seed, "seed of all that is random (0)")->check(kSeed);
   add_device(app, o.device);
   add_threads(app, o.threads);
+  add_tune(app, o.tune);
   app.add_option("--out", o.out, "run folder (runs/MODEL, or that of --resume)");
   app.add_option("--resume", o.resume, "continue the run in this folder");
   add_json(app, o.json);
@@ -154,6 +160,7 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
       ->check(kPositive);
   add_device(app, o.device);
   add_threads(app, o.threads);
+  add_tune(app, o.tune);
   add_json(app, o.json);
   app.add_option("--steps-per-call", o.steps_per_call,
                  "training steps of one call, on stacked feeds")

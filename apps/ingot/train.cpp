@@ -106,6 +106,7 @@ void apply(const TrainOptions& given, train::TrainerOptions& o) {
   set_if(given.seed, o.seed);
   o.device = given.device;
   o.threads = given.threads;
+  o.tune = parse_tune(given.tune);
   check_options(o);
 }
 

@@ -46,6 +46,10 @@ constexpr std::array kTable{
                 .doc = "the most of the processor's vector instructions that CPU kernels may use: "
                        "best (all), avx2, or baseline (what every processor of its kind has)",
                 .choices = kSimdChoices},
+    EnvVariable{.name = "INGOT_TUNE_DIR",
+                .kind = EnvKind::text,
+                .doc = "folder of the file that keeps which kernels --tune chose; unless set, "
+                       "ingot in XDG_CACHE_HOME or in .cache of the home folder"},
 };
 
 std::string environment_value(const EnvVariable& variable) {

@@ -36,22 +36,41 @@ Support Backend::supports(const Node& node) const {
   return Support::no(std::move(reasons));
 }
 
-std::unique_ptr<Kernel> Backend::create_kernel(const KernelProblem& problem) const {
-  const Node& node = problem.node;
+const KernelCandidate& Backend::choose(const Node& node,
+                                       std::span<const KernelCandidate* const> able) const {
+  (void)node;
+  return *able.front();
+}
+
+const KernelCandidate* Backend::find_candidate(const Node& node, Refusal refused) const {
+  std::vector<const KernelCandidate*> able;
   for (const KernelCandidate& candidate : kernels().candidates(node.op().name)) {
     const Support support = candidate.supports(node, *this);
-    if (support) {
-      auto kernel = candidate.create(problem, *this);
-      if (trace_enabled(Channel::dispatch)) {
-        trace(Channel::dispatch,
-              fmt::format("{} \"{}\": {}", node.op().name, node.name(), kernel->name()));
-      }
-      return with_planted_bugs(std::move(kernel), problem);
+    if (!support) {
+      refused(candidate, support.reason);
+      continue;
     }
+    if (!chooses()) return &candidate;
+    able.push_back(&candidate);
+  }
+  return able.empty() ? nullptr : &choose(node, able);
+}
+
+std::unique_ptr<Kernel> Backend::create_kernel(const KernelProblem& problem) const {
+  const Node& node = problem.node;
+  const auto* const candidate =
+      find_candidate(node, [&](const KernelCandidate& refusing, const std::string& reason) {
+        if (!trace_enabled(Channel::dispatch)) return;
+        trace(Channel::dispatch, fmt::format("{} \"{}\": not {}: {}", node.op().name, node.name(),
+                                             refusing.name, reason));
+      });
+  if (candidate != nullptr) {
+    auto kernel = candidate->create(problem, *this);
     if (trace_enabled(Channel::dispatch)) {
-      trace(Channel::dispatch, fmt::format("{} \"{}\": not {}: {}", node.op().name, node.name(),
-                                           candidate.name, support.reason));
+      trace(Channel::dispatch,
+            fmt::format("{} \"{}\": {}", node.op().name, node.name(), kernel->name()));
     }
+    return with_planted_bugs(std::move(kernel), problem);
   }
   throw_with_origin(
       unsupported_error(fmt::format("{} \"{}\": device \"{}\" must have a kernel, got none ({})",

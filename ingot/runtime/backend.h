@@ -7,10 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/base/function_ref.h"
 #include "ingot/ir/target.h"
 #include "ingot/memory/buffer_pool.h"
 #include "ingot/memory/device.h"
 #include "ingot/runtime/kernel.h"
+#include "ingot/runtime/kernel_choices.h"
 #include "ingot/runtime/kernel_table.h"
 #include "ingot/runtime/runner.h"
 
@@ -19,6 +21,10 @@ namespace ingot {
 struct BackendOptions {
   /// 0: INGOT_THREADS, or the number of cores.
   int threads = 0;
+  /// Whether kernels are timed to choose among them; the CPU's alone.
+  Tune tune = Tune::off;
+  /// What was chosen before, and where choices are added; null: the backend's own.
+  std::shared_ptr<KernelChoices> choices = nullptr;
 };
 
 class Backend : public Target {
@@ -35,10 +41,21 @@ class Backend : public Target {
   /// Whether Values that are never live together share memory, given what they take together.
   [[nodiscard]] virtual bool reuses_memory(std::int64_t total_bytes) const noexcept;
 
-  /// The first candidate of the table that supports the problem; each refusal goes to the dispatch
-  /// trace. Errors: unsupported, with every candidate's reason.
+  /// The candidate of the table that runs the Node: the first that supports it, unless the backend
+  /// chooses(). Null when none does. `refused` hears of those that do not, with the reason.
+  using Refusal = FunctionRef<void(const KernelCandidate&, const std::string& reason)>;
+  [[nodiscard]] const KernelCandidate* find_candidate(const Node& node, Refusal refused) const;
+  /// Its kernel; each refusal goes to the dispatch trace. Errors: unsupported, with every
+  /// candidate's reason.
   [[nodiscard]] std::unique_ptr<Kernel> create_kernel(const KernelProblem& problem) const;
   [[nodiscard]] Support supports(const Node& node) const override;
+
+ protected:
+  /// Whether choose() is asked.
+  [[nodiscard]] virtual bool chooses() const noexcept { return false; }
+  /// One of the candidates that support the Node, in the table's order; at least one.
+  [[nodiscard]] virtual const KernelCandidate& choose(
+      const Node& node, std::span<const KernelCandidate* const> able) const;
 };
 
 /// The backend of a device by name ("cpu", "reference"). Errors: unknown name (user), with the

@@ -8,6 +8,7 @@
 #include "ingot/io/json.h"
 #include "ingot/optim/optimizer.h"
 #include "ingot/optim/schedule.h"
+#include "ingot/runtime/kernel_choices.h"
 
 namespace ingot::train {
 
@@ -43,7 +44,9 @@ struct TrainerOptions {
 
   // These change how fast a run is, not what it gives.
   std::string device = "cpu";
-  int threads = 0;         ///< 0: INGOT_THREADS, or the number of cores
+  int threads = 0;  ///< 0: INGOT_THREADS, or the number of cores
+  /// Choose kernels by timing; other kernels may give results that differ in the last bits.
+  Tune tune = Tune::off;
   int loader_workers = 1;  ///< threads that prepare batches; 0: none
 };
 

@@ -13,6 +13,7 @@
 #include "ingot/data/fill_batch.h"
 #include "ingot/data/loader.h"
 #include "ingot/engine/compile.h"
+#include "ingot/train/kernel_cache.h"
 #include "ingot/train/run_state.h"
 #include "ingot/train/training_graph.h"
 
@@ -78,7 +79,9 @@ struct Trainer::State {
   State(std::shared_ptr<const nn::Module> m, TrainerOptions o)
       : model(std::move(m)),
         options(checked(std::move(o))),
-        store(make_backend(options.device, {.threads = options.threads}), options.seed) {
+        cache(options.tune, options.device),
+        store(make_backend(options.device, cache.backend_options(options.threads)), options.seed) {
+    keep_choices();
     if (!model) {
       throw user_error(ErrorCode::invalid_argument, "trainer: a model must be given, got none");
     }
@@ -87,6 +90,14 @@ struct Trainer::State {
   static TrainerOptions checked(TrainerOptions options) {
     check_options(options);
     return options;
+  }
+
+  /// Writes what tuning chose; its warnings are notes.
+  void keep_choices() {
+    cache.save();
+    const auto& warnings = cache.warnings();
+    notes.insert(notes.end(), warnings.begin() + noted_warnings, warnings.end());
+    noted_warnings = static_cast<std::ptrdiff_t>(warnings.size());
   }
 
   Compiled& compiled(Mode mode, const Shape& image_shape, std::int64_t batch);
@@ -99,6 +110,9 @@ struct Trainer::State {
 
   std::shared_ptr<const nn::Module> model;
   TrainerOptions options;
+  KernelCache cache;
+  std::ptrdiff_t noted_warnings = 0;
+  std::vector<std::string> notes;
   VariableStore store;
   std::map<std::pair<Mode, std::int64_t>, Compiled> executables;
   std::optional<Shape> shape;  ///< of the images that the Executables are for
@@ -108,7 +122,6 @@ struct Trainer::State {
   RestoredVariables restored;
   std::vector<std::string> kernel_choices;
   std::vector<std::string> saved_kernels;  ///< of the checkpoint that was loaded
-  std::vector<std::string> notes;
 };
 
 Compiled& Trainer::State::compiled(Mode mode, const Shape& image_shape, std::int64_t batch) {
@@ -128,6 +141,7 @@ Compiled& Trainer::State::compiled(Mode mode, const Shape& image_shape, std::int
     return build_predict_graph(*model, image_shape, batch);
   };
   Compiled fresh(build(), store, batch);
+  keep_choices();
   restored.apply(store, mode == Mode::train);  // before it can run, should this throw
   shape = image_shape;
   return executables.emplace(key, std::move(fresh)).first->second;

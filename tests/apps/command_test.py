@@ -71,6 +71,37 @@ class Train(CommandTest):
                          r"f32\[10,200\] by f32\[500,50\] transposed\n")
 
 
+class Tuning(CommandTest):
+    def tuned(self, *arguments, **variables):
+        done = self.run_ingot(*arguments, "--tune", "quick", "--threads", "1", env={
+            **os.environ, "INGOT_TUNE_DIR": str(self.folder / "tuned"), **variables})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def test_choices_are_kept(self):
+        bench = ("bench", "gometal-cnn", "--batch", "2", "--fixed", "1")
+        first = self.tuned(*bench, INGOT_TRACE="dispatch:tuned").stderr
+        self.assertRegex(first, r'(?m)^ingot dispatch: conv2d "\S+": tuned: \w+ of '
+                                r"\w+ \d+\.\d us, \w+ \d+\.\d us")
+        kept = json.loads((self.folder / "tuned" / "kernels.json").read_text())
+        self.assertEqual(kept["version"], 1)
+        self.assertGreaterEqual(len(kept["kernels"]), 2)
+        again = self.tuned(*bench, INGOT_TRACE="dispatch")
+        self.assertNotIn("tuned: ", again.stderr)
+        self.assertRegex(again.stderr, r'(?m)^ingot dispatch: conv2d "\S+": chosen before: \w+$')
+
+    def test_a_broken_file_is_noted_and_written_anew(self):
+        (self.folder / "tuned").mkdir()
+        file = self.folder / "tuned" / "kernels.json"
+        file.write_text("[]")
+        done = self.tuned("train", "--model", "gometal-cnn", "--data", "synthetic:3x32x32:3:8",
+                          "--batch", "4", "--epochs", "1", "--out", "run")
+        self.assertIn(f'note: kernel choices "{file}" are not used, and are written anew: json: must '
+                      'have key "version", got an array of 0 values\n', done.stderr)
+        self.assertTrue(json.loads(file.read_text())["kernels"])
+        self.assertTrue(json.loads((self.folder / "run" / "state.json").read_text())["kernels"])
+
+
 class Tools(CommandTest):
     def test_doctor(self):
         done = self.run_ingot("doctor", env={**os.environ, "INGOT_THREADS": "1"})
@@ -104,6 +135,9 @@ class Tools(CommandTest):
         self.assertEqual(len(owners), 10)
         sizes = [float(owner.split()[0]) for owner in owners]
         self.assertEqual(sizes, sorted(sizes, reverse=True))
+        # A Region of batch slices has an arena of its own for each thread.
+        inside = self.run_ingot("plan", "seed-cnn").stdout
+        self.assertRegex(inside, r"(?m)^ +\d\.\d\d MiB  \S+, in batch_slices_0 \(workspace\)$")
 
     def test_bisect(self):
         planned = self.run_ingot("plan", "seed-cnn", "--batch", "4", "--graph", "graph.txt")

@@ -44,6 +44,11 @@ class Arguments(CommandTest):
                  "help: see ingot plan --help"),
                 (("bench", "lenet", "--steps", "-1"), '--steps: must be a positive integer, got "-1"'
                  "\nhelp: see ingot bench --help"),
+                (("bench", "lenet", "--tune", "fast"),
+                 'tune "fast": must be "off", "quick" or "full", got no such name'),
+                (("bench", "infer", "lenet", "--tune", "full", "--device", "reference"),
+                 'tune "full": device must be "cpu", where kernels are chosen by timing, got '
+                 '"reference"'),
                 (("plan",), "model is required\nhelp: see ingot plan --help"),
                 (("eval", "nowhere"),
                  'checkpoint "nowhere": must hold state.json, got no such file'),
@@ -69,6 +74,8 @@ class Arguments(CommandTest):
                 (("--lr", "inf"), "trainer: learning_rate must be finite and not negative, got inf"),
                 (("--seed", "-1"), '--seed: must be an integer from 0 to 2^64 - 1, got "-1"' +
                  help_line),
+                (("--tune", "fast"),
+                 'tune "fast": must be "off", "quick" or "full", got no such name'),
                 (("--optimizer", "adam"),
                  'optimizer "adam": must be one of "sgd", "adamw", got no such name'),
                 (("--optimizer", "adamw", "--nesterov"),

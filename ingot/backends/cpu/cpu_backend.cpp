@@ -9,6 +9,7 @@
 #include "ingot/backends/cpu/cpu_layouts.h"
 #include "ingot/backends/cpu/cpu_machine.h"
 #include "ingot/backends/cpu/fusion_rules.h"
+#include "ingot/backends/cpu/kernel_tuner.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/memory/host_device.h"
 
@@ -22,12 +23,21 @@ std::unique_ptr<ThreadPool> make_pool(const BackendOptions& options) {
       options.threads > 0 ? options.threads : default_thread_count(), limit_library_threads);
 }
 
+std::shared_ptr<const KernelTuner> make_tuner(const BackendOptions& options) {
+  if (options.tune == Tune::off) return nullptr;
+  return std::make_shared<const KernelTuner>(
+      options.tune, options.choices ? options.choices : std::make_shared<KernelChoices>());
+}
+
 }  // namespace
 
-CpuBackend::CpuBackend(const BackendOptions& options) : CpuBackend(make_pool(options), false) {}
+CpuBackend::CpuBackend(const BackendOptions& options)
+    : CpuBackend(make_pool(options), make_tuner(options), false) {}
 
-CpuBackend::CpuBackend(std::unique_ptr<ThreadPool> pool, bool is_serial)
+CpuBackend::CpuBackend(std::unique_ptr<ThreadPool> pool, std::shared_ptr<const KernelTuner> tuner,
+                       bool is_serial)
     : pool_(std::move(pool)),
+      tuner_(std::move(tuner)),
       device_(make_host_device()),
       caches_(read_cache_sizes()),
       vector_block_(std::clamp(simd_f32_lanes(), 8, 16)),
@@ -38,9 +48,15 @@ CpuBackend::CpuBackend(std::unique_ptr<ThreadPool> pool, bool is_serial)
 }
 
 const CpuBackend& CpuBackend::serial() const {
-  std::call_once(serial_made_,
-                 [this] { serial_.reset(new CpuBackend(std::make_unique<ThreadPool>(1), true)); });
+  std::call_once(serial_made_, [this] {
+    serial_.reset(new CpuBackend(std::make_unique<ThreadPool>(1), tuner_, true));
+  });
   return *serial_;
+}
+
+const KernelCandidate& CpuBackend::choose(const Node& node,
+                                          std::span<const KernelCandidate* const> able) const {
+  return tuner_->choose(node, able, *this);
 }
 
 bool CpuBackend::claims(const Node& composite) const { return supports(composite).ok; }

@@ -12,6 +12,8 @@
 
 namespace ingot {
 
+class KernelTuner;
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options);
@@ -42,9 +44,15 @@ class CpuBackend final : public Backend {
   [[nodiscard]] int vector_block() const noexcept { return vector_block_; }
 
  private:
-  CpuBackend(std::unique_ptr<ThreadPool> pool, bool is_serial);
+  CpuBackend(std::unique_ptr<ThreadPool> pool, std::shared_ptr<const KernelTuner> tuner,
+             bool is_serial);
+
+  [[nodiscard]] bool chooses() const noexcept override { return tuner_ != nullptr; }
+  [[nodiscard]] const KernelCandidate& choose(
+      const Node& node, std::span<const KernelCandidate* const> able) const override;
 
   std::unique_ptr<ThreadPool> pool_;
+  std::shared_ptr<const KernelTuner> tuner_;  ///< null: kernels are not timed
   mutable std::once_flag serial_made_;
   mutable std::unique_ptr<const CpuBackend> serial_;
   std::shared_ptr<Device> device_;

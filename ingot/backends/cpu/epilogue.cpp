@@ -214,8 +214,8 @@ class EpilogueKernel final : public Kernel {
       producer_inputs_.push_back(inputs_[at(static_cast<int>(input.node()->integer("index")))]);
     }
     problem.outputs.push_back(static_cast<int>(producer_inputs_.size()));
-    std::string reasons;
-    producer_ = producer_candidate(producer, backend, reasons)->create(problem, backend);
+    producer_ =
+        backend.find_candidate(producer, [](const auto&, const auto&) {})->create(problem, backend);
     sliced_ = dynamic_cast<SlicedKernel*>(producer_.get());
     if (sliced_ != nullptr && !sliced_->has_ranges()) sliced_ = nullptr;
   }
