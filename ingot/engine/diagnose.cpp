@@ -1,6 +1,8 @@
 // What a failed step says: the first Node that met the trouble.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -111,10 +113,19 @@ void Executable::Impl::throw_runner_failure(const StepFailure& failure) {
 
 void Executable::Impl::throw_data_error(const StepError& e) const {
   const Node& outer = *program.graph->nodes()[static_cast<std::size_t>(e.node)];
-  const Node& node =
-      e.inner < 0 ? outer : *outer.body()->nodes()[static_cast<std::size_t>(e.inner)];
-  const auto& constraints = node.op().constraints;
   const auto rule = static_cast<std::size_t>(e.rule);
+  const Node* broken =
+      e.inner < 0 ? &outer : outer.body()->nodes()[static_cast<std::size_t>(e.inner)].get();
+  if (broken->body() != nullptr) {
+    // A Region within one is named as a whole: its first Node that has the rule comes first.
+    const auto inner = broken->body()->nodes();
+    const auto it = std::ranges::find_if(inner, [&](const auto& candidate) {
+      return !candidate->op().traits.source && rule < candidate->op().constraints.size();
+    });
+    if (it != inner.end()) broken = it->get();
+  }
+  const Node& node = *broken;
+  const auto& constraints = node.op().constraints;
   const std::string_view text =
       rule < constraints.size() ? constraints[rule].text : "data must keep the op's rule";
   Error error = user_error(ErrorCode::invalid_data,

@@ -3,16 +3,16 @@
 // 1. Elementwise Nodes of a producer's shape join it (a convolution, a product, a claimed norm) as
 //    its epilogue when the producer's result is then needed nowhere else. Their other operands must
 //    be there before.
-// 2. A reduction computes the elementwise chain that it reads itself (its prologue), also when the
+// 2. Two composites that the target kept whole and that read the same first operands become one
+//    unit: a loss and its gradient begin with the same passes over the logits.
+// 3. A reduction computes the elementwise chain that it reads itself (its prologue), also when the
 //    chain is needed elsewhere, as long as that is cheap and the chain is not stored anyway.
 //    Reductions over the same shape and axes that read a common Value become one unit.
-// 3. What elementwise Nodes are left form units of one shape. A Value that is also needed outside
+// 4. What elementwise Nodes are left form units of one shape. A Value that is also needed outside
 //    becomes a further result.
-//
-// 4. A reduction of a Value that a unit of elementwise Nodes stores joins that unit.
-// 5. A Value that several units need, but nobody in memory, is computed by each of them when that
-// is
-//    cheap: the backward pass starts from what is stored anyway.
+// 5. A reduction of a Value that a unit of elementwise Nodes stores joins that unit.
+// 6. A Value that several units need, but nobody in memory, is computed by each of them when that
+//    is cheap: the backward pass starts from what is stored anyway.
 //
 // The target has the last word on each join; its reasons go to the trace channel `dispatch`.
 #include <fmt/core.h>
@@ -72,6 +72,9 @@ class Fuser {
     const int size = static_cast<int>(graph_.size());
     for (int id = 0; id < size; ++id) {
       if (is_producer(units_.node(id))) grow_epilogue(id);
+    }
+    for (int id = 0; id < size; ++id) {
+      if (units_.node(id).op().traits.composite) join_like_composite(id);
     }
     for (int id = 0; id < size; ++id) {
       if (is_reduction(units_.node(id)) && !units_.is_dead(id)) take_prologue(id);
@@ -297,6 +300,27 @@ class Fuser {
     }
     recent.push_back(id);
     if (recent.size() > kRecentUnits) recent.erase(recent.begin());
+  }
+
+  void join_like_composite(int id) {
+    const Node& node = units_.node(id);
+    if (node.inputs().size() < 2 || !is_producer(node) || !units_.is_alone(id)) return;
+    const std::vector<int> users(units_.users(node.input(0).node()->id()).begin(),
+                                 units_.users(node.input(0).node()->id()).end());
+    for (const int other : users) {
+      if (other >= id) return;
+      const Node& before = units_.node(other);
+      if (!before.op().traits.composite || !is_producer(before) || !units_.is_alone(other))
+        continue;
+      if (before.inputs().size() < 2 || before.input(0) != node.input(0) ||
+          before.input(1) != node.input(1)) {
+        continue;
+      }
+      const std::vector<int> region{other};
+      if (is_accepted(region, id) && units_.merge(units_.unit_of(other), units_.unit_of(id))) {
+        return;
+      }
+    }
   }
 
   /// Reductions of one Region run side by side, over one walk through the operands.

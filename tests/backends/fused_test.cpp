@@ -7,6 +7,7 @@
 
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/evaluate.h"
+#include "ingot/ops/op_list.h"
 #include "ingot/ops/operators.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/node_run.h"
@@ -293,6 +294,69 @@ TEST(Fused, ReducedResultsInTheLayoutToo) {
     set_layout(*y.node(), layout);
     check(*y.node());
   });
+}
+
+/// A loss over rows of logits and its gradient for the gradient `g` of each row's loss.
+std::vector<Value> loss_and_gradient(Graph& graph, bool of_labels, double smoothing, Value logits,
+                                     Value target, Value g) {
+  if (!of_labels) {
+    return {ops::cross_entropy_probs(logits, target),
+            graph.add(cross_entropy_probs_grad_op(), {logits, target, g})->output()};
+  }
+  const AttrList attrs{{"label_smoothing", smoothing}};
+  return {ops::cross_entropy(logits, target, smoothing),
+          graph.add(cross_entropy_grad_op(), {logits, target, g}, attrs)->output()};
+}
+
+TEST(Fused, ALossAndItsGradientAreMadeInOnePass) {
+  for (const bool of_labels : {true, false}) {
+    for (const double smoothing : {0.0, 0.1}) {
+      for (const Shape& shape : {Shape{32, 10}, Shape{700, 37}, Shape{1, 2}, Shape{0, 3}}) {
+        SCOPED_TRACE(shape.to_string());
+        Graph graph;
+        const Value logits = graph.placeholder("logits", {DType::f32, shape});
+        const Value target = of_labels ? graph.placeholder("target", {DType::i32, {shape[0]}})
+                                       : graph.placeholder("target", {DType::f32, shape});
+        const Value g = graph.placeholder("g", {DType::f32, {shape[0]}});
+        const auto build = [&](Graph& body, const auto& x) {
+          return loss_and_gradient(body, of_labels, smoothing, x[0], x[1], x[2]);
+        };
+        const Node& node = *add_region(graph, {logits, target, g}, build);
+        std::vector<HostTensor> operands = random_operands(node);
+        for (std::int64_t i = 0; of_labels && i < shape[0]; ++i) {
+          operands[1].view().set(i, static_cast<double>(i % shape[1]));
+        }
+        const NodeRun run = expect_matches_reference(node, operands, backend(1), {}, 4.0);
+        EXPECT_EQ(run.kernel, "simd-rows");
+        EXPECT_EQ(run.outputs, run_node(node, operands, backend(2)).outputs);
+        // The same bits as from two kernels.
+        const auto apart = loss_and_gradient(graph, of_labels, smoothing, logits, target, g);
+        EXPECT_EQ(run.outputs[0],
+                  run_node(*apart[0].node(), {operands[0], operands[1]}, backend(1)).outputs[0]);
+        EXPECT_EQ(run.outputs[1], run_node(*apart[1].node(), operands, backend(1)).outputs[0]);
+      }
+    }
+  }
+}
+
+TEST(Fused, ALossJoinsItsOwnGradientAlone) {
+  Graph graph;
+  const Value logits = graph.placeholder("logits", {DType::f32, {4, 3}});
+  const Value others = graph.placeholder("others", {DType::f32, {4, 3}});
+  const Value labels = graph.placeholder("labels", {DType::i32, {4}});
+  const Value g = graph.placeholder("g", {DType::f32, {4}});
+  const auto pair = loss_and_gradient(graph, true, 0.1, logits, labels, g);
+  const auto other = loss_and_gradient(graph, true, 0.1, others, labels, g);
+  const auto sharp = loss_and_gradient(graph, true, 0.0, logits, labels, g);
+  const auto joins = [&](Value loss, Value gradient) {
+    const std::vector<const Node*> region{loss.node()};
+    return backend(1).can_fuse(region, *gradient.node()).ok;
+  };
+  EXPECT_TRUE(joins(pair[0], pair[1]));
+  EXPECT_FALSE(joins(pair[0], other[1]));
+  EXPECT_FALSE(joins(pair[0], sharp[1]));
+  EXPECT_FALSE(joins(pair[0], sharp[0]));
+  EXPECT_FALSE(joins(pair[1], pair[0]));
 }
 
 TEST(Fused, RefusesWhatItCannotFuse) {

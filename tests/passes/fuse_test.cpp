@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "ingot/autodiff/gradients.h"
 #include "ingot/base/trace.h"
+#include "ingot/ops/op_list.h"
 #include "ingot/passes/passes.h"
 #include "tests/passes/support/fake_target.h"
 #include "tests/passes/support/graphs.h"
@@ -74,6 +77,40 @@ TEST(Fuse, EpilogueWaitsForOperandsThatComeLater) {
   const Value b = ops::relu(ops::conv2d(x, v));
   net.graph.fetch("y", ops::relu(a + b));
   EXPECT_EQ(regions(*fused(net.graph)), (Texts{"conv2d relu", "conv2d add relu"}));
+}
+
+/// Logits and labels, for a target that keeps a loss and its gradient whole.
+struct LossNet : Net {
+  FakeTarget target;
+  Value x = input("x", {4, 3});
+  Value labels = graph.placeholder("labels", {DType::i32, {4}});
+
+  explicit LossNet(bool joins) {
+    target.claimed = {"cross_entropy", "cross_entropy_grad"};
+    target.joins_losses = joins;
+  }
+};
+
+TEST(Fuse, ALossAndItsGradientJoin) {
+  for (const bool joins : {true, false}) {
+    LossNet net(joins);
+    const Value g = net.input("g", {4});
+    net.graph.fetch("loss", ops::sum(ops::cross_entropy(net.x, net.labels), {}));
+    net.graph.fetch("grad",
+                    net.graph.add(cross_entropy_grad_op(), {net.x, net.labels, g})->output());
+    const auto after = fused(net.graph, net.target);
+    EXPECT_EQ(std::ranges::count(regions(*after), "cross_entropy cross_entropy_grad"),
+              joins ? 1 : 0);
+    EXPECT_EQ(count_ops(*after, "cross_entropy"), joins ? 0 : 1);
+  }
+}
+
+TEST(Fuse, AGradientThatWaitsForItsLossRunsApart) {
+  LossNet net(true);
+  const Value loss = ops::cross_entropy(net.x, net.labels);
+  const std::vector<Value> of{net.x};
+  net.graph.fetch("grad", gradients(ops::sum(loss * loss, {}), of)[0]);
+  EXPECT_EQ(count_ops(*fused(net.graph, net.target), "cross_entropy"), 1);
 }
 
 TEST(Fuse, ProducerNeededElsewhereStaysAlone) {

@@ -108,6 +108,7 @@ void for_each_inner(const Node& node, const Fn& fn) {
 
 Support can_join_region(std::span<const Node* const> region, const Node& consumer) {
   if (is_single_update(consumer)) return can_join_update(region, consumer);
+  if (region.size() == 1 && cpu::can_join_loss(*region[0], consumer)) return Support::yes();
   if (const Support support = fusable(consumer); !support) return support;
   if (const Node* producer = cpu::epilogue_producer(region); producer != nullptr) {
     return can_join_epilogue(region, *producer, consumer);
@@ -148,7 +149,9 @@ Support can_join_region(std::span<const Node* const> region, const Node& consume
 }
 
 bool is_fused_node(const Node& node) {
-  if (&node.op() == &fused_op()) return cpu::epilogue_producer(node) == nullptr;
+  if (&node.op() == &fused_op()) {
+    return cpu::epilogue_producer(node) == nullptr && !cpu::is_loss_pair(node);
+  }
   return fusable(node).ok;
 }
 

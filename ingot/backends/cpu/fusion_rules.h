@@ -9,6 +9,13 @@ namespace ingot {
 
 /// Whether `consumer` may join the Nodes of a fused Region.
 Support can_join_region(std::span<const Node* const> region, const Node& consumer);
+namespace cpu {
+/// Whether a loss over rows of logits and its gradient can be made in one pass over each row.
+Support can_join_loss(const Node& loss, const Node& gradient);
+/// Whether a fused Region is such a pair.
+bool is_loss_pair(const Node& region);
+}  // namespace cpu
+
 /// Whether the fused kernels work on a Node, a fused Region or one that could be in one, whose
 /// tensors of the whole shape have the layout.
 bool fused_accepts(const Node& node, const Layout& layout);

@@ -4,10 +4,12 @@
 #include <limits>
 
 #include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/backends/cpu/fusion_rules.h"
 #include "ingot/backends/cpu/parallel.h"
 #include "ingot/backends/cpu/reduce_simd.h"
 #include "ingot/backends/cpu/tile_ops.h"
 #include "ingot/base/host_view.h"
+#include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
 
@@ -31,25 +33,253 @@ double row_sum(const float* row, std::int64_t n) {
   return sum;
 }
 
-/// The rows of logits as f32, several short ones at a time.
-class RowKernel : public Kernel {
+/// Where a Node's operand lies: in a slot, or in the Graph as a constant of a Region's body.
+struct RowOperand {
+  int slot = -1;
+  const std::byte* constant = nullptr;
+
+  [[nodiscard]] const std::byte* at(const KernelContext& context) const noexcept {
+    return constant != nullptr ? constant : context.slots[slot];
+  }
+};
+
+/// One operand, row by row, as f32.
+class RowSource {
+ public:
+  RowSource(const TensorType& type, RowOperand operand, std::int64_t classes)
+      : operand_(operand),
+        load_(tile_load_fn(type.dtype, Lane::f32)),
+        classes_(classes),
+        bytes_(classes * static_cast<std::int64_t>(dtype_size(type.dtype))) {}
+
+  void load(const KernelContext& context, std::int64_t row, float* out) const noexcept {
+    const std::byte* in = operand_.at(context) + row * bytes_;
+    if (load_ != nullptr) {
+      load_(out, in, classes_);
+    } else {
+      std::copy_n(reinterpret_cast<const float*>(in), classes_, out);
+    }
+  }
+
+ private:
+  RowOperand operand_;
+  ConvertFn load_;
+  std::int64_t classes_;
+  std::int64_t bytes_;
+};
+
+struct RowParts {
+  float* shifted;  ///< x - max x
+  float* exps;     ///< e^shifted
+  double total;    ///< their sum
+  float* spare;    ///< room for a row
+};
+
+/// A Node on rows of logits and where it lies: alone, or in the body of a Region.
+struct RowProblem {
+  const Node& node;
+  std::vector<RowOperand> operands;
+  int output;
+  std::int32_t outer;       ///< id of the Node, or of its Region
+  std::int32_t inner = -1;  ///< id of the Node in the Region's body
+};
+
+/// What a Node makes of a row's parts.
+class RowFinish {
+ public:
+  explicit RowFinish(const RowProblem& problem)
+      : classes_(classes_of(problem.node)), output_(problem.output) {
+    const TensorType& result = problem.node.output_type(0);
+    const std::int64_t rows = classes_ == 0 ? 0 : problem.node.input_type(0).numel() / classes_;
+    store_ = tile_store_fn(result.dtype);
+    bytes_ = result.numel() / std::max<std::int64_t>(rows, 1) *
+             static_cast<std::int64_t>(dtype_size(result.dtype));
+  }
+  virtual ~RowFinish() = default;
+  RowFinish(const RowFinish&) = delete;
+  RowFinish& operator=(const RowFinish&) = delete;
+
+  static std::int64_t classes_of(const Node& node) {
+    const Shape& shape = node.input_type(0).shape;
+    return shape[shape.rank() - 1];
+  }
+
+  /// Makes the row's result. A loss leaves the parts as they are but for the spare row; what makes
+  /// a row of classes may overwrite them.
+  virtual void run(const KernelContext& context, std::int64_t row,
+                   const RowParts& parts) const noexcept = 0;
+
+ protected:
+  /// Writes a row of classes, or one number a row.
+  void store_row(const KernelContext& context, std::int64_t row, const float* values,
+                 std::int64_t count) const noexcept {
+    std::byte* out = context.slots[output_] + row * bytes_;
+    if (store_ != nullptr) {
+      store_(out, values, count);
+    } else {
+      std::copy_n(values, count, reinterpret_cast<float*>(out));
+    }
+  }
+
+  std::int64_t classes_;
+
+ private:
+  int output_;
+  ConvertFn store_;
+  std::int64_t bytes_;
+};
+
+class SoftmaxFinish final : public RowFinish {
+ public:
+  explicit SoftmaxFinish(const RowProblem& problem)
+      : RowFinish(problem), log_(&problem.node.op() == &log_softmax_op()) {}
+
+  void run(const KernelContext& context, std::int64_t row,
+           const RowParts& parts) const noexcept override {
+    const auto total = static_cast<float>(parts.total);
+    const auto log_total = static_cast<float>(std::log(parts.total));
+    for (std::int64_t c = 0; c < classes_; ++c) {
+      parts.exps[c] = log_ ? parts.shifted[c] - log_total : parts.exps[c] / total;
+    }
+    store_row(context, row, parts.exps, classes_);
+  }
+
+ private:
+  bool log_;
+};
+
+/// With integer labels; operand 2 of the gradient is the loss's gradient.
+class CrossEntropyFinish final : public RowFinish {
+ public:
+  explicit CrossEntropyFinish(const RowProblem& problem)
+      : RowFinish(problem),
+        operands_(problem.operands),
+        gradient_(&problem.node.op() == &cross_entropy_grad_op()),
+        smoothing_(problem.node.attr<double>("label_smoothing")),
+        outer_(problem.outer),
+        inner_(problem.inner) {
+    const OpDef& op = problem.node.op();
+    rule_ = static_cast<std::int32_t>(&op.constraint("C5") - op.constraints.data());
+  }
+
+  void run(const KernelContext& context, std::int64_t row,
+           const RowParts& parts) const noexcept override {
+    const std::int32_t given = reinterpret_cast<const std::int32_t*>(operands_[1].at(context))[row];
+    if (given < 0 || given >= classes_) context.errors->latch(outer_, rule_, given, row, inner_);
+    const std::int64_t label = std::clamp<std::int64_t>(given, 0, classes_ - 1);
+    if (!gradient_) {
+      double target = parts.shifted[label];
+      if (smoothing_ > 0) {
+        target = target * (1 - smoothing_) +
+                 row_sum(parts.shifted, classes_) * smoothing_ / static_cast<double>(classes_);
+      }
+      const auto loss = static_cast<float>(std::log(parts.total) - target);
+      return store_row(context, row, &loss, 1);
+    }
+    const float g = reinterpret_cast<const float*>(operands_[2].at(context))[row];
+    const auto total = static_cast<float>(parts.total);
+    const auto others = static_cast<float>(smoothing_ / static_cast<double>(classes_));
+    const auto own = static_cast<float>(1 - smoothing_);
+    const float predicted = parts.exps[label] / total;
+    for (std::int64_t c = 0; c < classes_; ++c) {
+      parts.exps[c] = (parts.exps[c] / total - others) * g;
+    }
+    parts.exps[label] = (predicted - (own + others)) * g;
+    store_row(context, row, parts.exps, classes_);
+  }
+
+ private:
+  std::vector<RowOperand> operands_;
+  bool gradient_;
+  double smoothing_;
+  std::int32_t outer_, inner_;
+  std::int32_t rule_;
+};
+
+/// With probabilities as targets.
+class CrossEntropyProbsFinish final : public RowFinish {
+ public:
+  explicit CrossEntropyProbsFinish(const RowProblem& problem)
+      : RowFinish(problem),
+        probs_(problem.node.input_type(1), problem.operands[1], classes_),
+        gradient_(&problem.node.op() == &cross_entropy_probs_grad_op()) {
+    if (gradient_) loss_gradient_ = problem.operands[2];
+  }
+
+  void run(const KernelContext& context, std::int64_t row,
+           const RowParts& parts) const noexcept override {
+    float* probs = parts.spare;
+    probs_.load(context, row, probs);
+    if (!gradient_) {
+      const double log_total = std::log(parts.total);
+      double loss = 0;
+      for (std::int64_t c = 0; c < classes_; ++c) {
+        loss -= static_cast<double>(probs[c]) * (static_cast<double>(parts.shifted[c]) - log_total);
+      }
+      const auto rounded = static_cast<float>(loss);
+      return store_row(context, row, &rounded, 1);
+    }
+    const float g = reinterpret_cast<const float*>(loss_gradient_.at(context))[row];
+    const auto scale = static_cast<float>(row_sum(probs, classes_) / parts.total);
+    for (std::int64_t c = 0; c < classes_; ++c) {
+      parts.exps[c] = (parts.exps[c] * scale - probs[c]) * g;
+    }
+    store_row(context, row, parts.exps, classes_);
+  }
+
+ private:
+  RowSource probs_;
+  bool gradient_;
+  RowOperand loss_gradient_;
+};
+
+std::unique_ptr<RowFinish> make_finish(const RowProblem& problem) {
+  const OpDef* op = &problem.node.op();
+  if (op == &softmax_op() || op == &log_softmax_op()) {
+    return std::make_unique<SoftmaxFinish>(problem);
+  }
+  if (op == &cross_entropy_op() || op == &cross_entropy_grad_op()) {
+    return std::make_unique<CrossEntropyFinish>(problem);
+  }
+  return std::make_unique<CrossEntropyProbsFinish>(problem);
+}
+
+/// The Node itself, or those of a Region's body, in order.
+std::vector<RowProblem> row_problems(const KernelProblem& problem) {
+  const Node& node = problem.node;
+  std::vector<RowProblem> rows;
+  if (node.body() == nullptr) {
+    std::vector<RowOperand> operands;
+    for (const int slot : problem.inputs) operands.push_back({.slot = slot});
+    rows.push_back({node, std::move(operands), problem.outputs[0], node.id()});
+    return rows;
+  }
+  const auto& fetches = node.body()->fetches();
+  for (const auto& inner : node.body()->nodes()) {
+    if (inner->op().traits.source) continue;
+    std::vector<RowOperand> operands;
+    for (const Value& input : inner->inputs()) {
+      const Node& from = *input.node();
+      operands.push_back(
+          &from.op() == &constant_op()
+              ? RowOperand{.constant = from.attr<TensorAttr>("value").tensor->view().data}
+              : RowOperand{.slot =
+                               problem.inputs[static_cast<std::size_t>(from.integer("index"))]});
+    }
+    const auto result = std::ranges::find_if(
+        fetches, [&](const Fetch& fetch) { return fetch.value.node() == inner.get(); });
+    rows.push_back({*inner, std::move(operands),
+                    problem.outputs[static_cast<std::size_t>(result - fetches.begin())], node.id(),
+                    inner->id()});
+  }
+  return rows;
+}
+
+/// The rows of logits as f32, several short ones at a time, and what one Node or two make of them.
+class RowKernel final : public Kernel {
  public:
   RowKernel(const KernelProblem& problem, const CpuBackend& backend)
-      : pool_(backend.pool()), inputs_(problem.inputs), output_(problem.outputs[0]) {
-    const TensorType& logits = problem.node.input_type(0);
-    const TensorType& result = problem.node.output_type(0);
-    classes_ = logits.shape[logits.shape.rank() - 1];
-    rows_ = classes_ == 0 ? 0 : logits.numel() / classes_;
-    chunk_ = std::clamp<std::int64_t>(kChunk / std::max<std::int64_t>(classes_, 1), 1,
-                                      std::max<std::int64_t>(rows_, 1));
-    width_ = rounded(chunk_ * classes_);
-    load_ = tile_load_fn(logits.dtype, Lane::f32);
-    store_ = tile_store_fn(result.dtype);
-    in_bytes_ = classes_ * static_cast<std::int64_t>(dtype_size(logits.dtype));
-    out_bytes_ = result.numel() / std::max<std::int64_t>(rows_, 1) *
-                 static_cast<std::int64_t>(dtype_size(result.dtype));
-    exp_ = tile_fn(ScalarOp::exp, Lane::f32);
-  }
+      : RowKernel(row_problems(problem), backend) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return "simd-rows"; }
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
@@ -65,47 +295,21 @@ class RowKernel : public Kernel {
     });
   }
 
- protected:
-  static constexpr std::int64_t kBuffers = 3;
-
-  struct Parts {
-    float* shifted;  ///< x - max x
-    float* exps;     ///< e^shifted
-    double total;    ///< their sum
-    float* spare;    ///< room for a row
-  };
-  /// Makes the row's result; may overwrite the parts.
-  virtual void finish_row(const KernelContext& context, std::int64_t row,
-                          const Parts& parts) const noexcept = 0;
-
-  void load_row(const KernelContext& context, std::size_t operand, std::int64_t row,
-                float* out) const noexcept {
-    const std::byte* in = context.slots[inputs_[operand]] + row * in_bytes_;
-    if (load_ != nullptr) {
-      load_(out, in, classes_);
-    } else {
-      std::copy_n(reinterpret_cast<const float*>(in), classes_, out);
-    }
-  }
-  /// Writes a row of classes, or one number a row.
-  void store_row(const KernelContext& context, std::int64_t row, const float* values,
-                 std::int64_t count) const noexcept {
-    std::byte* out = context.slots[output_] + row * out_bytes_;
-    if (store_ != nullptr) {
-      store_(out, values, count);
-    } else {
-      std::copy_n(values, count, reinterpret_cast<float*>(out));
-    }
-  }
-
-  ThreadPool& pool_;
-  std::vector<int> inputs_;
-  int output_;
-  std::int64_t rows_ = 0;
-  std::int64_t classes_ = 0;
-
  private:
+  static constexpr std::int64_t kBuffers = 3;
   static constexpr std::int64_t kChunk = 512;  // elements
+
+  RowKernel(const std::vector<RowProblem>& problems, const CpuBackend& backend)
+      : pool_(backend.pool()),
+        classes_(RowFinish::classes_of(problems.front().node)),
+        logits_(problems.front().node.input_type(0), problems.front().operands[0], classes_),
+        exp_(tile_fn(ScalarOp::exp, Lane::f32)) {
+    rows_ = classes_ == 0 ? 0 : problems.front().node.input_type(0).numel() / classes_;
+    chunk_ = std::clamp<std::int64_t>(kChunk / std::max<std::int64_t>(classes_, 1), 1,
+                                      std::max<std::int64_t>(rows_, 1));
+    width_ = rounded(chunk_ * classes_);
+    for (const RowProblem& problem : problems) finishes_.push_back(make_finish(problem));
+  }
 
   static std::int64_t rounded(std::int64_t elements) {
     return (elements + kTileQuantum - 1) / kTileQuantum * kTileQuantum;
@@ -118,7 +322,7 @@ class RowKernel : public Kernel {
     const std::int64_t size = (last - first) * classes_;
     for (std::int64_t row = first; row < last; ++row) {
       float* at = shifted + (row - first) * classes_;
-      load_row(context, 0, row, at);
+      logits_.load(context, row, at);
       const float top = row_max(at, classes_);
       for (std::int64_t c = 0; c < classes_; ++c) at[c] -= top;
     }
@@ -128,114 +332,20 @@ class RowKernel : public Kernel {
     exp_(exps, args.data(), rounded(size));
     for (std::int64_t row = first; row < last; ++row) {
       const std::int64_t at = (row - first) * classes_;
-      finish_row(context, row,
-                 {shifted + at, exps + at, row_sum(exps + at, classes_), buffer + 2 * width_});
+      const RowParts parts{shifted + at, exps + at, row_sum(exps + at, classes_),
+                           buffer + 2 * width_};
+      for (const auto& finish : finishes_) finish->run(context, row, parts);
     }
   }
 
+  ThreadPool& pool_;
+  std::int64_t rows_ = 0;
+  std::int64_t classes_ = 0;
+  RowSource logits_;
   std::int64_t chunk_ = 1;  ///< rows at a time
   std::int64_t width_ = 0;  ///< their elements, rounded up to whole vectors
-  ConvertFn load_;
-  ConvertFn store_;
   TileFn exp_;
-  std::int64_t in_bytes_;
-  std::int64_t out_bytes_;
-};
-
-class SoftmaxKernel final : public RowKernel {
- public:
-  SoftmaxKernel(const KernelProblem& problem, const CpuBackend& backend)
-      : RowKernel(problem, backend), log_(&problem.node.op() == &log_softmax_op()) {}
-
- private:
-  void finish_row(const KernelContext& context, std::int64_t row,
-                  const Parts& parts) const noexcept override {
-    const auto total = static_cast<float>(parts.total);
-    const auto log_total = static_cast<float>(std::log(parts.total));
-    for (std::int64_t c = 0; c < classes_; ++c) {
-      parts.exps[c] = log_ ? parts.shifted[c] - log_total : parts.exps[c] / total;
-    }
-    store_row(context, row, parts.exps, classes_);
-  }
-
-  bool log_;
-};
-
-/// With integer labels; operand 2 of the gradient is the loss's gradient.
-class CrossEntropyKernel final : public RowKernel {
- public:
-  CrossEntropyKernel(const KernelProblem& problem, const CpuBackend& backend)
-      : RowKernel(problem, backend),
-        gradient_(&problem.node.op() == &cross_entropy_grad_op()),
-        smoothing_(problem.node.attr<double>("label_smoothing")),
-        node_(problem.node.id()) {
-    const OpDef& op = problem.node.op();
-    rule_ = static_cast<std::int32_t>(&op.constraint("C5") - op.constraints.data());
-  }
-
- private:
-  void finish_row(const KernelContext& context, std::int64_t row,
-                  const Parts& parts) const noexcept override {
-    const std::int32_t given = context.at<const std::int32_t>(inputs_[1])[row];
-    if (given < 0 || given >= classes_) context.errors->latch(node_, rule_, given, row);
-    const std::int64_t label = std::clamp<std::int64_t>(given, 0, classes_ - 1);
-    if (!gradient_) {
-      double target = parts.shifted[label];
-      if (smoothing_ > 0) {
-        target = target * (1 - smoothing_) +
-                 row_sum(parts.shifted, classes_) * smoothing_ / static_cast<double>(classes_);
-      }
-      const auto loss = static_cast<float>(std::log(parts.total) - target);
-      return store_row(context, row, &loss, 1);
-    }
-    const float g = context.at<const float>(inputs_[2])[row];
-    const auto total = static_cast<float>(parts.total);
-    const auto others = static_cast<float>(smoothing_ / static_cast<double>(classes_));
-    const auto own = static_cast<float>(1 - smoothing_);
-    const float predicted = parts.exps[label] / total;
-    for (std::int64_t c = 0; c < classes_; ++c) {
-      parts.exps[c] = (parts.exps[c] / total - others) * g;
-    }
-    parts.exps[label] = (predicted - (own + others)) * g;
-    store_row(context, row, parts.exps, classes_);
-  }
-
-  bool gradient_;
-  double smoothing_;
-  std::int32_t node_;
-  std::int32_t rule_;
-};
-
-/// With probabilities as targets.
-class CrossEntropyProbsKernel final : public RowKernel {
- public:
-  CrossEntropyProbsKernel(const KernelProblem& problem, const CpuBackend& backend)
-      : RowKernel(problem, backend),
-        gradient_(&problem.node.op() == &cross_entropy_probs_grad_op()) {}
-
- private:
-  void finish_row(const KernelContext& context, std::int64_t row,
-                  const Parts& parts) const noexcept override {
-    float* probs = parts.spare;
-    load_row(context, 1, row, probs);
-    if (!gradient_) {
-      const double log_total = std::log(parts.total);
-      double loss = 0;
-      for (std::int64_t c = 0; c < classes_; ++c) {
-        loss -= static_cast<double>(probs[c]) * (static_cast<double>(parts.shifted[c]) - log_total);
-      }
-      const auto rounded = static_cast<float>(loss);
-      return store_row(context, row, &rounded, 1);
-    }
-    const float g = context.at<const float>(inputs_[2])[row];
-    const auto scale = static_cast<float>(row_sum(probs, classes_) / parts.total);
-    for (std::int64_t c = 0; c < classes_; ++c) {
-      parts.exps[c] = (parts.exps[c] * scale - probs[c]) * g;
-    }
-    store_row(context, row, parts.exps, classes_);
-  }
-
-  bool gradient_;
+  std::vector<std::unique_ptr<RowFinish>> finishes_;
 };
 
 /// Rows of f32 or narrower floats along the last axis; the rest is lowered to primitive ops.
@@ -249,25 +359,62 @@ Support check_rows(const Node& node, const Backend& backend) {
   return require_plain(node, backend);
 }
 
-template <class K>
-KernelCandidate rows_candidate() {
+KernelCandidate rows_candidate(Support (*supports)(const Node&, const Backend&) = check_rows) {
   return {.name = "simd",
-          .supports = check_rows,
+          .supports = supports,
           .create = [](const KernelProblem& problem, const Backend& backend) {
-            return std::make_unique<K>(problem, as_cpu(backend));
+            return std::make_unique<RowKernel>(problem, as_cpu(backend));
           }};
+}
+
+/// The Nodes of a Region's body that are no arguments or constants.
+std::vector<const Node*> inner_nodes(const Node& region) {
+  std::vector<const Node*> nodes;
+  for (const auto& node : region.body()->nodes()) {
+    if (!node->op().traits.source) nodes.push_back(node.get());
+  }
+  return nodes;
+}
+
+/// A loss and its gradient, one after the other.
+Support check_pair(const Node& region, const Backend& backend) {
+  if (!cpu::is_loss_pair(region)) return Support::no("not a loss and its gradient");
+  for (const Node* node : inner_nodes(region)) {
+    if (Support support = check_rows(*node, backend); !support) return support;
+  }
+  return Support::yes();
 }
 
 }  // namespace
 
+bool cpu::is_loss_pair(const Node& region) {
+  const std::vector<const Node*> nodes = inner_nodes(region);
+  return nodes.size() == 2 && region.outputs().size() == 2 && can_join_loss(*nodes[0], *nodes[1]);
+}
+
+Support cpu::can_join_loss(const Node& loss, const Node& gradient) {
+  const bool of_labels =
+      &loss.op() == &cross_entropy_op() && &gradient.op() == &cross_entropy_grad_op();
+  const bool of_probs =
+      &loss.op() == &cross_entropy_probs_op() && &gradient.op() == &cross_entropy_probs_grad_op();
+  if (!of_labels && !of_probs) return Support::no("not a loss and its gradient");
+  if (loss.input(0) != gradient.input(0) || loss.input(1) != gradient.input(1)) {
+    return Support::no("the loss and the gradient have other operands");
+  }
+  if (of_labels &&
+      loss.attr<double>("label_smoothing") != gradient.attr<double>("label_smoothing")) {
+    return Support::no("the loss and the gradient smooth labels differently");
+  }
+  return Support::yes();
+}
+
 void register_softmax_kernels(KernelTable& table) {
-  table.register_kernel(softmax_op().name, rows_candidate<SoftmaxKernel>());
-  table.register_kernel(log_softmax_op().name, rows_candidate<SoftmaxKernel>());
-  table.register_kernel(cross_entropy_op().name, rows_candidate<CrossEntropyKernel>());
-  table.register_kernel(cross_entropy_grad_op().name, rows_candidate<CrossEntropyKernel>());
-  table.register_kernel(cross_entropy_probs_op().name, rows_candidate<CrossEntropyProbsKernel>());
-  table.register_kernel(cross_entropy_probs_grad_op().name,
-                        rows_candidate<CrossEntropyProbsKernel>());
+  for (const OpDef* op :
+       {&softmax_op(), &log_softmax_op(), &cross_entropy_op(), &cross_entropy_grad_op(),
+        &cross_entropy_probs_op(), &cross_entropy_probs_grad_op()}) {
+    table.register_kernel(op->name, rows_candidate());
+  }
+  table.register_kernel(fused_op().name, rows_candidate(check_pair));
 }
 
 }  // namespace ingot

@@ -22,6 +22,8 @@ class FakeTarget final : public Target {
   std::set<std::string, std::less<>> refused;
   /// Whether an update may follow the product that makes its gradient.
   bool joins_updates = false;
+  /// Whether a loss and its gradient are one kernel.
+  bool joins_losses = false;
   /// Whether it wants batch slices, for these caches; ops that have no kernel for them.
   bool slices = false;
   CacheSizes cache_sizes;
@@ -67,6 +69,9 @@ class FakeTarget final : public Target {
     const std::string_view first = region_nodes.front()->op().name;
     if (refused.contains(first)) return Support::no("nothing follows " + std::string(first));
     if (consumer.op().name == "optimizer_update" && joins_updates) {
+      return Support::yes();
+    }
+    if (consumer.op().name == "cross_entropy_grad" && first == "cross_entropy" && joins_losses) {
       return Support::yes();
     }
     const auto light = [](const Node* n) {
