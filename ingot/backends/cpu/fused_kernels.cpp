@@ -92,7 +92,7 @@ class FusedKernel final : public Kernel {
   Addresses addresses(const KernelContext& context, std::size_t stage) const noexcept;
   void bind(MapProgram::Frame& frame, const Stage& stage, const Addresses& addresses,
             const KernelContext& context, int worker) const noexcept;
-  void run_map(const KernelContext& context, std::size_t stage) const noexcept;
+  void run_map(const KernelContext& context, std::size_t index) const noexcept;
   void run_reduction(const KernelContext& context) const noexcept;
   void reduce_items(MapProgram::Frame& frame, const KernelContext& context, std::int64_t first,
                     std::int64_t last, int worker) const noexcept;

@@ -131,7 +131,7 @@ struct Choice {
                      attributes.get());
     if (!desc) return;
     const char* name = "";
-    dnnl_primitive_desc_query(desc.get(), dnnl_query_impl_info_str, 0, &name);
+    dnnl_primitive_desc_query(desc.get(), dnnl_query_impl_info_str, 0, static_cast<void*>(&name));
     implementation = name;
     // "ref" is oneDNN's way out, orders of magnitude slower than any kernel of ours; "gemm" is
     // im2col on plain layouts, where our own kernels are as good.

@@ -140,7 +140,7 @@ TileFn find_cast(Lane from, DType dtype) {
 ConvertFn find_load(DType dtype, Lane lane) {
   const bool f32 = lane == Lane::f32;
   switch (dtype) {
-    case DType::f64: return nullptr;
+    case DType::f64:
     case DType::f32: return nullptr;
     case DType::f16: return convert_n<float, Half>;
     case DType::bf16: return convert_n<float, BFloat16>;
