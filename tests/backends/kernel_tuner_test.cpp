@@ -15,6 +15,8 @@
 namespace ingot {
 namespace {
 
+constexpr const char* kOneKernel = "without oneDNN one kernel alone takes this convolution";
+
 /// A convolution that several kernels run.
 struct Problem {
   explicit Problem(const CpuBackend& backend)
@@ -43,7 +45,7 @@ TEST(KernelTuner, TimesEveryKernelOnceAndRemembers) {
   const auto choices = std::make_shared<KernelChoices>();
   const CpuBackend backend({.threads = 2, .tune = Tune::quick, .choices = choices});
   const Problem problem(backend);
-  ASSERT_GE(problem.able.size(), 2u);
+  if (problem.able.size() < 2) GTEST_SKIP() << kOneKernel;
   std::string times;
   for (const std::string& name : problem.able) {
     times += (times.empty() ? "" : ", ") + name + " [0-9]+\\.[0-9] us";
@@ -82,6 +84,7 @@ TEST(KernelTuner, AKernelThatIsNotThereIsNotTaken) {
   const auto choices = std::make_shared<KernelChoices>();
   const CpuBackend backend({.threads = 1, .tune = Tune::quick, .choices = choices});
   const Problem problem(backend);
+  if (problem.able.size() < 2) GTEST_SKIP() << kOneKernel;
   const KernelTuner tuner(Tune::quick, choices);
   const std::string key = tuner.problem(problem.node, backend);
   choices->set(key, "gone");
