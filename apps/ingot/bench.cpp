@@ -236,8 +236,7 @@ int run_bench(const BenchOptions& options) {
               static_cast<double>(peak) / (1 << 20), stats.kernels, stats.reorders);
   std::printf(
       "  checked: %.1e from the reference, %.1e from the unfused step (%.2f and %.2f times "
-      "rounding), "
-      "%lld losses\n",
+      "rounding), %lld losses\n",
       from_reference.distance, from_unfused.distance, from_reference.over_rounding,
       from_unfused.over_rounding, static_cast<long long>(losses.count));
   return 0;

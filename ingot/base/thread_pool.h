@@ -22,9 +22,9 @@ int default_thread_count();
 /// Each thread begins with its own share of the tasks, a stretch of the same place in their order
 /// each time, so that data of neighbouring tasks stay in its cache from one call to the next; then
 /// it helps the others. So which thread runs a task is not fixed, and results must depend on the
-/// task alone. Idle workers
-/// spin for about 20 microseconds, which makes a dispatch cheap, and then sleep, so that a core
-/// taken away by the system stalls nobody: the caller waits only for workers that have begun.
+/// task alone. Idle workers spin for about 20 microseconds, which makes a dispatch cheap, and then
+/// sleep, so that a core taken away by the system stalls nobody: the caller waits only for workers
+/// that have begun.
 class ThreadPool {
  public:
   /// `task(index, worker)` with worker in [0, size()), 0 the caller; must not throw (it runs under
