@@ -11,6 +11,9 @@
 namespace ingot::cuda {
 namespace {
 
+constexpr std::string_view kIntrinsics =
+#include "ingot/backends/cuda/device/intrinsics.inc"
+    ;
 constexpr std::string_view kPrelude =
 #include "ingot/backends/cuda/device/prelude.inc"
     ;
@@ -22,7 +25,8 @@ constexpr std::string_view kContract =
     ;
 
 std::string header() {
-  return std::string(kPrelude) + std::string(kReduce) + std::string(kContract);
+  return std::string(kIntrinsics) + std::string(kPrelude) + std::string(kReduce) +
+         std::string(kContract);
 }
 
 /// Where a block keeps its item's part of a slot in shared memory.
