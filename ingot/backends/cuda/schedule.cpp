@@ -56,6 +56,7 @@ class Sequencer {
       stage.commit = commit;
       // A launch's later stages do not touch all that the launch does.
       std::erase_if(stage.accesses, [&](const Access& access) {
+        if (stage.library != nullptr) return false;
         const std::string name =
             access.slot < 0 ? std::string("@W@") : fmt::format("@{}@", access.slot);
         return stage.body.find(name) == std::string::npos;
@@ -64,6 +65,7 @@ class Sequencer {
       placed.stage = std::move(stage);
       placed.node = launch.node->id();
       placed.scratch_offset = launch.scratch_offset;
+      placed.scratch_bytes = launch.kernel->scratch_bytes();
       placed_.push_back(std::move(placed));
     }
   }
@@ -227,10 +229,12 @@ double stage_cycles(const Program& program, const Stage& stage, std::int64_t ite
          share * std::max(stage.flops / kFlopsPerCycle, (bytes + shared_bytes) / kBytesPerCycle);
 }
 
-std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu) {
+std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, bool library) {
   Sequencer sequencer(program, gpu);
   return sequencer.run([&](const Launch& launch, int) {
-    return kernel_of(launch).stages(sequencer.grid_request(launch));
+    StageRequest request = sequencer.grid_request(launch);
+    request.library = library;
+    return kernel_of(launch).stages(request);
   });
 }
 

@@ -16,8 +16,9 @@ struct PlacedStage {
   Stage stage;
   int node = -1;                    ///< id in the lowered Graph
   std::int64_t scratch_offset = 0;  ///< of the workspace in the arena
-  bool last = false;                ///< ends the step: needs everything before it
-  int lane = 0;                     ///< mode single: which of the phase's blocks runs it
+  std::int64_t scratch_bytes = 0;
+  bool last = false;  ///< ends the step: needs everything before it
+  int lane = 0;       ///< mode single: which of the phase's blocks runs it
 };
 
 /// Stages between two barriers of the grid.
@@ -40,8 +41,10 @@ struct LatencyFacts {
   double stage = 700;  ///< from the first load to a stored result
 };
 
-/// Every stage in program order, cut for all blocks: for one kernel a stage.
-std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu);
+/// Every stage in program order, cut for all blocks: for one kernel a stage, or with `library` a
+/// library's work where the table's choice is one.
+std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu,
+                                  bool library = false);
 /// The stages cut and ordered for one kernel a step.
 Schedule schedule(const Program& program, const GpuFacts& gpu);
 /// Cycles that a stage takes on `blocks` blocks.

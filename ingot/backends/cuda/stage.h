@@ -1,7 +1,12 @@
 // Generated work: what a kernel of this backend is made of.
 #pragma once
 
+#include <cuda.h>
+
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +32,23 @@ struct Access {
   bool by_item = false;  ///< units of item b touch the b-th part alone
 };
 
+/// Work that a vendor's library does, in place of a generated body. Immutable; one may serve
+/// several stages.
+class LibraryCall {
+ public:
+  LibraryCall() = default;
+  virtual ~LibraryCall() = default;
+  LibraryCall(const LibraryCall&) = delete;
+  LibraryCall& operator=(const LibraryCall&) = delete;
+
+  /// Bytes that enqueue() gets as workspace.
+  [[nodiscard]] virtual std::int64_t workspace_bytes() const noexcept = 0;
+  /// Puts the work on the stream, which may be captured. `memory` is that of the stage's accesses,
+  /// in order. Errors: internal, with what the library said.
+  virtual void enqueue(CUstream stream, std::span<std::byte* const> memory,
+                       std::byte* workspace) const = 0;
+};
+
 /// Work in units that blocks take in any order, each by a whole block. `body` is the inside of
 /// `void(const Params& P, i64 step, int unit, char* smem)`; it names slot k as @k@ and the
 /// workspace as @W@, both of type char*, and the lowered Node's id as @N@. What slots stand for may
@@ -48,6 +70,8 @@ struct Stage {
   /// Expected cycles of one unit on one multiprocessor, where the kernel knows better than flops
   /// and bytes tell; 0: not known.
   double unit_cycles = 0;
+  /// Does the work instead of `body`; only where the request allows it.
+  std::shared_ptr<const LibraryCall> library = {};
 };
 
 /// What a kernel is asked for.
@@ -59,6 +83,7 @@ struct StageRequest {
   std::vector<bool> item_inputs = {};
   bool reduced = false;
   int multiprocessors = 132;  ///< to which the work should be cut
+  bool library = false;       ///< whether a stage may be a library's: each is a node of its own
 };
 
 /// "float", "bf16", ...: the type in memory.

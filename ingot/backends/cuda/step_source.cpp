@@ -168,6 +168,63 @@ class LocalSlots {
   std::unordered_map<int, User> users_;
 };
 
+/// What a kernel of one stage touches.
+class Touches {
+ public:
+  Touches(const Program& program, const PlacedStage& placed) : program_(program), placed_(placed) {}
+
+  std::vector<Touch> run(const std::vector<Pointer>& pointers) {
+    const Stage& stage = placed_.stage;
+    for (const Access& access : stage.accesses) {
+      if (access.slot < 0) {
+        add_arena(placed_.scratch_offset, placed_.scratch_bytes, access.write);
+      } else {
+        add_slot(access.slot, access.write);
+      }
+    }
+    // What decides whether the step is committed is read besides.
+    for (const Pointer& pointer : pointers) {
+      if (pointer.slot >= 0) add_slot(pointer.slot, false);
+    }
+    const bool latches = stage.body.find("P.control") != std::string::npos;
+    if (latches || stage.commit || placed_.last) {
+      touches_.push_back({kControl, 0, 1, !stage.commit});
+    }
+    return std::move(touches_);
+  }
+
+ private:
+  void add_arena(std::int64_t offset, std::int64_t bytes, bool write) {
+    touches_.push_back({-1, offset, offset + bytes, write});
+  }
+  void add_slot(int slot, bool write) {
+    const int root = program_.root_of(slot);
+    const Slot& memory = program_.slots[static_cast<std::size_t>(root)];
+    if (memory.storage == Slot::Storage::scratch) {
+      add_arena(memory.offset, memory.bytes(), write);
+    } else {
+      touches_.push_back({root, 0, 1, write});
+    }
+  }
+
+  const Program& program_;
+  const PlacedStage& placed_;
+  std::vector<Touch> touches_;
+};
+
+/// A library's work as a node of the graph.
+KernelText library_text(const Program& program, const PlacedStage& placed) {
+  KernelText text;
+  text.what = {placed.stage.what};
+  text.library = placed.stage.library;
+  for (const Access& access : placed.stage.accesses) {
+    text.pointers.push_back(access.slot < 0 ? Pointer{-1, placed.scratch_offset}
+                                            : Pointer{program.root_of(access.slot), 0});
+  }
+  text.touches = Touches(program, placed).run({});
+  return text;
+}
+
 class OneKernel {
  public:
   OneKernel(const Program& program, const Schedule& schedule, const SourceOptions& options)
@@ -317,8 +374,12 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
   source.text = header();
   std::unordered_map<std::string, std::string> names;
   for (const PlacedStage& placed : stages) {
-    Binder binder(program, false);
     const Stage& stage = placed.stage;
+    if (stage.library != nullptr) {
+      source.kernels.push_back(library_text(program, placed));
+      continue;
+    }
+    Binder binder(program, false);
     std::string body;
     if (stage.commit || placed.last) {
       body += fmt::format("const bool go = {};\n",
@@ -336,6 +397,7 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     kernel.name = it->second;
     kernel.what = {stage.what};
     kernel.blocks = std::min<std::int64_t>(stage.units, 1 << 20);
+    kernel.touches = Touches(program, placed).run(kernel.pointers);
     kernel.shared_bytes = stage.shared_bytes;
     if (fresh) {
       source.text += fmt::format(
@@ -364,7 +426,7 @@ StepSource step_source(const Program& program, const GpuFacts& gpu, const Source
   if (one.cycles <= kMostCycles && count <= kMostStages) {
     return one_kernel_source(program, one, options);
   }
-  StepSource source = kernels_source(program, sequence(program, gpu), options);
+  StepSource source = kernels_source(program, sequence(program, gpu, options.library), options);
   source.cycles = one.cycles;
   return source;
 }

@@ -17,8 +17,16 @@ struct Pointer {
   friend bool operator==(const Pointer&, const Pointer&) = default;
 };
 
-/// A kernel of the module. Its parameters are, eight bytes each: the pointers, one stride a feed,
-/// then control, ring, capacity, steps and the counters of a profiled kernel.
+/// Bytes that one kernel touches: of the scratch arena, or of a root slot with memory of its own.
+struct Touch {
+  int root = -1;  ///< -1: the arena
+  std::int64_t begin = 0, end = 0;
+  bool write = false;
+};
+
+/// A kernel of the module, or a library's work. A kernel's parameters are, eight bytes each: the
+/// pointers, one stride a feed, then control, ring, capacity, steps and the counters of a profiled
+/// kernel.
 struct KernelText {
   std::string name;
   std::vector<std::string> what;   ///< stages, for reports
@@ -27,7 +35,14 @@ struct KernelText {
   std::int64_t blocks = 1;  ///< wanted; a cooperative kernel gets at most what fits at once
   int shared_bytes = 0;
   bool cooperative = false;
+  /// A kernel of one stage: what it reads and writes; the device's Control is root kControl.
+  std::vector<Touch> touches;
+  /// Does the work; the pointers are its memory.
+  std::shared_ptr<const LibraryCall> library = {};
 };
+
+/// Touch::root of the control record, in which failures are latched.
+inline constexpr int kControl = -2;
 
 struct StepSource {
   std::string text;
@@ -39,6 +54,8 @@ struct SourceOptions {
   bool check_numerics = true;
   /// Block 0 adds up the cycles that it spends in each stage and each barrier.
   bool profile = false;
+  /// Whether a library may do the work of a node of the graph.
+  bool library = false;
 };
 
 /// One cooperative kernel for any number of steps; the blocks wait for one another between phases.
