@@ -78,6 +78,7 @@ struct BenchOptions {
   std::int64_t batch = 0;  ///< 0: the workload's own
   std::int64_t fixed = 0;  ///< > 0: just so many steps, and what they consist of
   int steps_per_call = 1;
+  std::string check = "all";  ///< what the first step is compared with: "reference", "none"
   bool json = false;
 };
 int run_bench(const BenchOptions& options);

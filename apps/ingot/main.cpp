@@ -166,6 +166,11 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
                  "training steps of one call, on stacked feeds")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_option("--check", o.check,
+                 "training: compare the first step with the reference and the unfused step (all), "
+                 "with the reference alone, or with none")
+      ->check(CLI::IsMember({"all", "reference", "none"}))
+      ->capture_default_str();
   app.callback(
       [&] { command = [&] { return o.workload == "infer" ? run_bench_infer(o) : run_bench(o); }; });
 }

@@ -21,6 +21,19 @@ class Bench(unittest.TestCase):
         # Each image is read once at least.
         self.assertGreater(first["bytes_moved"], 4 * 3 * 32 * 32 * 4)
 
+    def test_steps_are_compared_as_asked(self):
+        def run(check):
+            result = bench("seed-cnn", "--batch", "2", "--steps", "2", "--json", "--check", check)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return json.loads(result.stdout)
+
+        full, half, none = (run(check) for check in ("all", "reference", "none"))
+        self.assertGreater(full["distance_from_reference"], 0)
+        self.assertIsNotNone(full["distance_from_unfused"])
+        self.assertEqual(half["distance_from_reference"], full["distance_from_reference"])
+        self.assertIsNone(half["distance_from_unfused"])
+        self.assertIsNone(none["distance_from_reference"])
+
     def test_inference_is_checked_and_timed(self):
         run = bench("infer", "seed-cnn", "--batch", "2", "--steps", "2", "--json")
         self.assertEqual(run.returncode, 0, run.stderr)
