@@ -1,0 +1,47 @@
+// ingot/backends/cuda/device/intrinsics.inc for the CPU: the same functions with the same meaning.
+#pragma once
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+#define DEV static inline
+
+DEV float half_to_float(u16 h) {
+  const u32 sign = (u32)(h & 0x8000u) << 16;
+  u32 exponent = h >> 10 & 0x1f;
+  u32 fraction = h & 0x3ffu;
+  if (exponent == 31) return __uint_as_float(sign | 0x7f800000u | fraction << 13);
+  if (exponent == 0) {
+    const float small = (float)fraction * 5.9604644775390625e-8f;
+    return sign != 0 ? -small : small;
+  }
+  return __uint_as_float(sign | (exponent + 112) << 23 | fraction << 13);
+}
+DEV u16 float_to_half(float f) {
+  const u32 bits = __float_as_uint(f);
+  const u16 sign = (u16)(bits >> 16 & 0x8000u);
+  const float a = fabsf(f);
+  if (isnan(f)) return 0x7fff;
+  if (a >= 65520.0f) return (u16)(sign | 0x7c00);
+  if (a < 6.103515625e-5f) return (u16)(sign | (u16)rintf(a * 16777216.0f));
+  const u32 magnitude = bits & 0x7fffffffu;
+  const u32 rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
+  return (u16)(sign | (rounded - (112u << 23)) >> 13);
+}
+DEV u16 float_to_bfloat(float f) {
+  const u32 bits = __float_as_uint(f);
+  if (isnan(f)) return 0x7fff;
+  return (u16)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+DEV void store_free(float* p, float v) { *p = v; }
+DEV void store_free(u16* p, u16 v) { *p = v; }
+
+DEV u64 add_acq_rel(u64* p, u64 v) { return atomicAdd(p, v); }
+DEV void store_release(u64* p, u64 v) { *(volatile u64*)p = v; }
+DEV u64 load_acquire(const u64* p) {
+  ingot::emulator::table->yield();
+  return *(const volatile u64*)p;
+}
