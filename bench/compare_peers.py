@@ -6,7 +6,8 @@
 
 For each workload every contender runs as its own process, `--rounds` times in turn; its figure is
 the median of its rounds, each the median of at least 5 repeats. Prints a Markdown table with the
-ratio of Ingot to each peer, and writes one JSON object a workload to `--out`.
+ratio of Ingot to each peer and, for training, the time from the start of the process to the end of
+the first step; writes one JSON object a workload to `--out`.
 """
 import argparse
 import json
@@ -44,6 +45,27 @@ def peer_command(arguments, name, batch, peer):
     return command + (["--batch", str(batch)] if batch else [])
 
 
+def median(rounds, key):
+    values = [result[key] for result in rounds if key in result]
+    return statistics.median(values) if values else None
+
+
+def print_rows(workload, results, ceiling):
+    """A row for each peer, the fastest first; `ceiling`: of Ingot's GFLOP/s, or None."""
+    def first_step(rounds):
+        time = median(rounds, "time_to_first_step_ms")
+        return "" if time is None or workload.startswith("infer:") else f"{time:.0f}"
+
+    ours = median(results["ingot"], "steps_per_second")
+    gflops = median(results["ingot"], "gflops_per_second")
+    speed = f"{100 * gflops / ceiling:.0f} %" if ceiling else f"{gflops:.1f}"
+    peers = {peer: median(rounds, "steps_per_second") for peer, rounds in results.items()
+             if peer != "ingot"}
+    for peer, theirs in sorted(peers.items(), key=lambda item: -item[1]):
+        print(f"| {workload} | {ours:.4g} | {speed} | {first_step(results['ingot'])} | {peer} "
+              f"| {theirs:.4g} | {first_step(results[peer])} | {ours / theirs:.2f} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("workloads", nargs="*", default=WORKLOADS)
@@ -53,16 +75,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a peer's repeat")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--ceiling", type=float,
+                        help="GFLOP/s that multiply-adds in registers reach on these threads")
     parser.add_argument("--out")
     arguments = parser.parse_args()
     environment = {**os.environ, "INGOT_FALLBACK": "error", "INGOT_THREADS": str(arguments.threads)}
     failed = False
-    print("| workload | Ingot steps/s | peer | steps/s | Ingot / peer |\n|---|---|---|---|---|",
-          flush=True)
+    share = "share of the ceiling" if arguments.ceiling else "GFLOP/s"
+    print(f"| workload | Ingot steps/s | {share} | first step ms | peer | steps/s "
+          "| first step ms | Ingot / peer |\n|---|---|---|---|---|---|---|---|", flush=True)
     for workload in arguments.workloads:
         name, _, batch = workload.partition("@")
         peers = arguments.peers or CONTENDERS.get(name.split(":")[0], CONVOLUTIONAL)
-        rates = {}
+        results = {}
         for _ in range(arguments.rounds):
             for who in ["ingot", *peers]:
                 command = (ingot_command(arguments, name, batch) if who == "ingot" else
@@ -72,18 +97,13 @@ def main():
                     print(f"{workload}: {who} failed: {result['error']}", file=sys.stderr)
                     failed = True
                     continue
-                rates.setdefault(who, []).append(result["steps_per_second"])
-        medians = {who: statistics.median(values) for who, values in rates.items()}
-        if "ingot" not in medians:
+                results.setdefault(who, []).append(result)
+        if "ingot" not in results:
             continue
-        ours = medians.pop("ingot")
-        for peer, theirs in sorted(medians.items(), key=lambda item: -item[1]):
-            print(f"| {workload} | {ours:.1f} | {peer} | {theirs:.1f} | {ours / theirs:.2f} |",
-                  flush=True)
+        print_rows(workload, results, arguments.ceiling)
         if arguments.out:
             with open(arguments.out, "a", encoding="utf-8") as out:
-                out.write(json.dumps({"workload": workload, "ingot": ours, "peers": medians,
-                                      "rounds": rates}) + "\n")
+                out.write(json.dumps({"workload": workload, "rounds": results}) + "\n")
     return 1 if failed else 0
 
 

@@ -17,7 +17,7 @@ class Net:
     def parameter(self, shape, bound):
         if self.initialising:
             self.key, sub = jax.random.split(self.key)
-            value = jnp.full(shape, -bound) if bound < 0 else jax.random.uniform(
+            value = jnp.full(shape, -float(bound)) if bound < 0 else jax.random.uniform(
                 sub, shape, minval=-bound, maxval=bound)
             self.params.append(value)
             return value
