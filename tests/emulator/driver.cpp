@@ -359,6 +359,14 @@ CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
                                                             : CU_STREAM_CAPTURE_STATUS_NONE;
   return CUDA_SUCCESS;
 }
+// Its nodes have no handles: a caller that wants to change one captures anew.
+CUresult cuStreamGetCaptureInfo(CUstream handle, CUstreamCaptureStatus* status, cuuint64_t*,
+                                CUgraph*, const CUgraphNode** nodes, const CUgraphEdgeData**,
+                                std::size_t* count) {
+  if (nodes != nullptr) *nodes = nullptr;
+  if (count != nullptr) *count = 0;
+  return cuStreamIsCapturing(handle, status);
+}
 CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph, unsigned long long) {
   *exec = reinterpret_cast<CUgraphExec>(new Graph(*reinterpret_cast<Graph*>(graph)));
   return CUDA_SUCCESS;

@@ -27,6 +27,7 @@ class CudaDevice final : public Device, public std::enable_shared_from_this<Cuda
   ~CudaDevice() override;
 
   [[nodiscard]] const GpuFacts& facts() const noexcept { return facts_; }
+  [[nodiscard]] CUcontext context() const noexcept { return context_; }
   /// Makes the context current in the calling thread.
   void make_current() const;
 

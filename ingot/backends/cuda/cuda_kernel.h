@@ -33,6 +33,9 @@ class CudaKernel : public Kernel {
     return false;
   }
 
+  /// Whether its work is a library's: a node of a graph, never a part of a generated kernel.
+  [[nodiscard]] virtual bool library_only() const noexcept { return false; }
+
   [[nodiscard]] const Node& node() const noexcept { return node_; }
   [[nodiscard]] std::span<const int> inputs() const noexcept { return inputs_; }
   [[nodiscard]] std::span<const int> outputs() const noexcept { return outputs_; }

@@ -1,8 +1,11 @@
 // Runs each step as a captured graph of kernels and libraries' work.
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "ingot/backends/cuda/driver.h"
+#include "ingot/backends/cuda/feed_ring.h"
+#include "ingot/backends/cuda/lanes.h"
 #include "ingot/backends/cuda/step_runner.h"
 
 namespace ingot::cuda {
@@ -25,19 +28,45 @@ struct GraphHandles {
   }
 };
 
-class GraphRunner final : public StepRunner {
+// One lane for what the step waits for, and others for what has time.
+constexpr int kLanes = 3;
+
+/// Streams and events that exist to be captured.
+class CaptureHandles {
  public:
-  GraphRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice> device, StepSource source)
-      : StepRunner(request, std::move(device), std::move(source)) {
-    std::int64_t most = 0;
-    for (const KernelText& text : this->source().kernels) {
-      if (text.library != nullptr) most = std::max(most, text.library->workspace_bytes());
-    }
-    if (most > 0) {
-      workspace_ = Buffer::allocate(shared_device(), static_cast<std::size_t>(most),
-                                    "workspace of libraries");
+  explicit CaptureHandles(std::size_t side_lanes) : streams_(side_lanes, nullptr) {
+    for (CUstream& stream : streams_) {
+      check(driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "making a stream");
     }
   }
+  ~CaptureHandles() {
+    for (const CUevent event : events_) driver().EventDestroy(event);
+    for (const CUstream stream : streams_) {
+      if (stream != nullptr) driver().StreamDestroy(stream);
+    }
+  }
+  CaptureHandles(const CaptureHandles&) = delete;
+  CaptureHandles& operator=(const CaptureHandles&) = delete;
+
+  [[nodiscard]] CUstream side(std::size_t i) const { return streams_[i]; }
+  [[nodiscard]] std::size_t sides() const { return streams_.size(); }
+  /// A new event at the end of what `stream` has so far.
+  CUevent record(CUstream stream) {
+    CUevent event = nullptr;
+    check(driver().EventCreate(&event, CU_EVENT_DISABLE_TIMING), "making an event");
+    events_.push_back(event);
+    check(driver().EventRecord(event, stream), "recording an event");
+    return event;
+  }
+
+ private:
+  std::vector<CUstream> streams_;
+  std::vector<CUevent> events_;
+};
+
+class GraphRunner final : public StepRunner {
+ public:
+  using StepRunner::StepRunner;
   ~GraphRunner() override { driver().StreamSynchronize(stream()); }
 
   void run(int steps, std::span<const FeedMemory> feeds) override {
@@ -51,51 +80,161 @@ class GraphRunner final : public StepRunner {
   }
 
  private:
+  /// A feed on its way into the step's own memory: a node whose source may change.
+  struct FeedNode {
+    CUgraphNode node = nullptr;
+    const std::byte* source = nullptr;
+    std::size_t bytes = 0;
+    std::unique_ptr<FeedRing> ring;  ///< of a feed that lies on the host
+  };
+
   void run_step(int step, std::span<const FeedMemory> feeds) {
+    if (feeds_.empty()) make_feeds();
     for (std::size_t i = 0; i < feeds.size(); ++i) {
-      const std::int64_t bytes = program().feeds[i].type.bytes();
-      std::byte* target = feed_buffer(i, std::max<std::int64_t>(bytes, 1));
-      if (target != feed_data()[i]) {
-        feed_data()[i] = target;
-        graph_.drop();
-        unbind();
-      }
-      copy_feed(target, feeds[i], feeds[i].data + feeds[i].stride * step, bytes);
+      const std::byte* const data = feeds[i].data + feeds[i].stride * step;
+      set_source(feeds_[i], i, feeds[i].on_device ? data : stage(i, data));
     }
     if (!bound()) bind();
     if (graph_.exec == nullptr) capture();
     check(driver().GraphLaunch(graph_.exec, stream()), "launching the step");
+    for (std::size_t i = 0; i < feeds.size(); ++i) {
+      if (!feeds[i].on_device && feeds_[i].bytes > 0) feeds_[i].ring->release(stream());
+    }
   }
 
-  void launch(std::size_t k) {
+  void make_feeds() {
+    feeds_.resize(program().feeds.size());
+    for (std::size_t i = 0; i < feeds_.size(); ++i) {
+      const std::int64_t bytes = program().feeds[i].type.bytes();
+      feeds_[i].bytes = static_cast<std::size_t>(bytes);
+      feed_data()[i] = feed_buffer(i, std::max<std::int64_t>(bytes, 1));
+    }
+    unbind();
+  }
+
+  const std::byte* stage(std::size_t i, const std::byte* data) {
+    FeedNode& feed = feeds_[i];
+    if (feed.bytes == 0) return data;
+    if (copies_.stream == nullptr) {
+      check(driver().StreamCreate(&copies_.stream, CU_STREAM_NON_BLOCKING), "making a stream");
+    }
+    if (feed.ring == nullptr) {
+      feed.ring = std::make_unique<FeedRing>(shared_device(), program().feeds[i].name);
+    }
+    return feed.ring->copy(data, feed.bytes, copies_.stream, stream());
+  }
+
+  void set_source(FeedNode& feed, std::size_t i, const std::byte* source) {
+    if (feed.source == source) return;
+    feed.source = source;
+    if (graph_.exec == nullptr) return;
+    if (feed.node == nullptr) return graph_.drop();
+    CUDA_MEMCPY3D copy{};
+    copy.srcMemoryType = copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+    copy.srcDevice = device_pointer(source);
+    copy.dstDevice = device_pointer(feed_data()[i]);
+    copy.WidthInBytes = feed.bytes;
+    copy.Height = copy.Depth = 1;
+    check(driver().GraphExecMemcpyNodeSetParams(graph_.exec, feed.node, &copy, device().context()),
+          "moving a feed");
+  }
+
+  void capture_feeds() {
+    for (std::size_t i = 0; i < feeds_.size(); ++i) {
+      FeedNode& feed = feeds_[i];
+      if (feed.bytes == 0) continue;
+      check(driver().MemcpyDtoDAsync(device_pointer(feed_data()[i]), device_pointer(feed.source),
+                                     feed.bytes, stream()),
+            "copying a feed");
+      CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+      const CUgraphNode* last = nullptr;
+      std::size_t count = 0;
+      check(driver().StreamGetCaptureInfo(stream(), &status, nullptr, nullptr, &last, nullptr,
+                                          &count),
+            "capturing a feed");
+      if (count == 1) feed.node = last[0];
+    }
+  }
+
+  /// `after_kernel`: what it waits for is one generated kernel alone, which lets it begin early.
+  void launch(std::size_t k, CUstream stream, bool after_kernel) {
     const KernelText& text = source().kernels[k];
     if (text.library != nullptr) {
       std::vector<std::byte*> memory;
       for (const Pointer& pointer : text.pointers) {
         memory.push_back(const_cast<std::byte*>(address_of(pointer)));
       }
-      text.library->enqueue(stream(), memory, static_cast<std::byte*>(workspace_.data()));
+      text.library->enqueue(stream, memory);
       return;
     }
     Loaded& kernel = loaded()[k];
     void* arguments[] = {kernel.parameters.data()};
-    const CUresult result = driver().LaunchKernel(kernel.function, kernel.blocks, 1, 1, kThreads, 1,
-                                                  1, static_cast<unsigned>(text.shared_bytes),
-                                                  stream(), arguments, nullptr);
+    CUlaunchAttribute early{};
+    early.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    early.value.programmaticStreamSerializationAllowed = 1;
+    CUlaunchConfig config{};
+    config.gridDimX = kernel.blocks;
+    config.gridDimY = config.gridDimZ = 1;
+    config.blockDimX = kThreads;
+    config.blockDimY = config.blockDimZ = 1;
+    config.sharedMemBytes = static_cast<unsigned>(text.shared_bytes);
+    config.hStream = stream;
+    config.attrs = &early;
+    config.numAttrs = after_kernel ? 1 : 0;
+    const CUresult result = driver().LaunchKernelEx(&config, kernel.function, arguments, nullptr);
     if (result != CUDA_SUCCESS) check(result, "launching " + text.what.front());
   }
 
   void capture() {
     check(driver().StreamBeginCapture(stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
           "capturing the step");
-    for (std::size_t k = 0; k < loaded().size(); ++k) launch(k);
+    CaptureHandles handles(kLanes - 1);
+    try {
+      capture_lanes(handles);
+    } catch (...) {
+      // What was captured is of no use, and the stream would stay in capture.
+      driver().StreamEndCapture(stream(), &graph_.graph);
+      graph_.drop();
+      throw;
+    }
     check(driver().StreamEndCapture(stream(), &graph_.graph), "capturing the step");
     check(driver().GraphInstantiateWithFlags(&graph_.exec, graph_.graph, 0),
           "making the step's graph");
   }
 
+  void capture_lanes(CaptureHandles& handles) {
+    capture_feeds();
+    const std::vector<LaneNode> nodes = assign_lanes(source().kernels, kLanes);
+    const CUevent start = handles.record(stream());
+    const bool early_starts = device().facts().arch >= 90;
+    std::vector<bool> begun(kLanes, false);
+    std::vector<bool> after_kernel(kLanes, false);
+    std::vector<CUevent> done(nodes.size(), nullptr);
+    for (std::size_t k = 0; k < nodes.size(); ++k) {
+      const auto lane = static_cast<std::size_t>(nodes[k].lane);
+      const CUstream on = lane == 0 ? stream() : handles.side(lane - 1);
+      if (lane > 0 && !begun[lane]) {
+        check(driver().StreamWaitEvent(on, start, 0), "beginning a lane");
+        begun[lane] = true;
+      }
+      for (const int other : nodes[k].waits) {
+        check(driver().StreamWaitEvent(on, done[static_cast<std::size_t>(other)], 0),
+              "waiting for a lane");
+      }
+      launch(k, on, after_kernel[lane] && nodes[k].waits.empty());
+      after_kernel[lane] = early_starts && source().kernels[k].library == nullptr;
+      if (nodes[k].awaited) done[k] = handles.record(on);
+    }
+    for (std::size_t lane = 1; lane < begun.size(); ++lane) {
+      if (!begun[lane]) continue;
+      check(driver().StreamWaitEvent(stream(), handles.record(handles.side(lane - 1)), 0),
+            "ending a lane");
+    }
+  }
+
+  std::vector<FeedNode> feeds_;
+  StepHandles copies_;  ///< the stream on which feeds come from the host
   GraphHandles graph_;
-  Buffer workspace_;
 };
 
 }  // namespace

@@ -41,12 +41,9 @@ class LibraryCall {
   LibraryCall(const LibraryCall&) = delete;
   LibraryCall& operator=(const LibraryCall&) = delete;
 
-  /// Bytes that enqueue() gets as workspace.
-  [[nodiscard]] virtual std::int64_t workspace_bytes() const noexcept = 0;
   /// Puts the work on the stream, which may be captured. `memory` is that of the stage's accesses,
   /// in order. Errors: internal, with what the library said.
-  virtual void enqueue(CUstream stream, std::span<std::byte* const> memory,
-                       std::byte* workspace) const = 0;
+  virtual void enqueue(CUstream stream, std::span<std::byte* const> memory) const = 0;
 };
 
 /// Work in units that blocks take in any order, each by a whole block. `body` is the inside of

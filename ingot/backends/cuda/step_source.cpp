@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "ingot/backends/cuda/cuda_kernel.h"
 #include "ingot/backends/cuda/step_stages.h"
 #include "ingot/runtime/kernel.h"
 
@@ -203,7 +204,7 @@ class Touches {
     if (memory.storage == Slot::Storage::scratch) {
       add_arena(memory.offset, memory.bytes(), write);
     } else {
-      touches_.push_back({root, 0, 1, write});
+      touches_.push_back({root, 0, std::max<std::int64_t>(memory.bytes(), 1), write});
     }
   }
 
@@ -211,6 +212,16 @@ class Touches {
   const PlacedStage& placed_;
   std::vector<Touch> touches_;
 };
+
+/// What a kernel takes on a large GPU, good enough to order kernels by.
+double expected_seconds(const Stage& stage, const std::vector<Touch>& touches) {
+  constexpr double kLaunch = 2e-6;
+  constexpr double kBytesPerSecond = 3e12;
+  constexpr double kFlopsPerSecond = 400e12;
+  double bytes = 0;
+  for (const Touch& touch : touches) bytes += static_cast<double>(touch.end - touch.begin);
+  return kLaunch + std::max(bytes / kBytesPerSecond, stage.flops / kFlopsPerSecond);
+}
 
 /// A library's work as a node of the graph.
 KernelText library_text(const Program& program, const PlacedStage& placed) {
@@ -222,6 +233,7 @@ KernelText library_text(const Program& program, const PlacedStage& placed) {
                                             : Pointer{program.root_of(access.slot), 0});
   }
   text.touches = Touches(program, placed).run({});
+  text.seconds = expected_seconds(placed.stage, text.touches);
   return text;
 }
 
@@ -380,7 +392,7 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
       continue;
     }
     Binder binder(program, false);
-    std::string body;
+    std::string body = "take_turn();\n";
     if (stage.commit || placed.last) {
       body += fmt::format("const bool go = {};\n",
                           binder.bind(may_commit(program, options.check_numerics), placed));
@@ -398,6 +410,7 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     kernel.what = {stage.what};
     kernel.blocks = std::min<std::int64_t>(stage.units, 1 << 20);
     kernel.touches = Touches(program, placed).run(kernel.pointers);
+    kernel.seconds = expected_seconds(stage, kernel.touches);
     kernel.shared_bytes = stage.shared_bytes;
     if (fresh) {
       source.text += fmt::format(
@@ -413,11 +426,27 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
   return source;
 }
 
+namespace {
+
+bool has_library_work(const Program& program) {
+  const auto is_library = [](const Launch& launch) {
+    const auto* kernel = dynamic_cast<const CudaKernel*>(launch.kernel.get());
+    return kernel != nullptr && kernel->library_only();
+  };
+  return std::ranges::any_of(program.main, is_library) ||
+         std::ranges::any_of(program.commit, is_library);
+}
+
+}  // namespace
+
 StepSource step_source(const Program& program, const GpuFacts& gpu, const SourceOptions& options) {
   // A kernel for the whole step is made for steps in which launches would show, and whose text a
   // compiler still gets through quickly.
   constexpr double kMostCycles = 600e3;
   constexpr std::size_t kMostStages = 250;
+  if (options.library && has_library_work(program)) {
+    return kernels_source(program, sequence(program, gpu, true), options);
+  }
   const Schedule one = schedule(program, gpu);
   std::size_t count = 0;
   for (const Phase& phase : one.phases) {
