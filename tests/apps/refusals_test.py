@@ -47,8 +47,8 @@ class Arguments(CommandTest):
                 (("bench", "lenet", "--tune", "fast"),
                  'tune "fast": must be "off", "quick" or "full", got no such name'),
                 (("bench", "infer", "lenet", "--tune", "full", "--device", "reference"),
-                 'tune "full": device must be "cpu", where kernels are chosen by timing, got '
-                 '"reference"'),
+                 'tune "full": device must be "cpu" or "cuda", where kernels are chosen by timing, '
+                 'got "reference"'),
                 (("plan",), "model is required\nhelp: see ingot plan --help"),
                 (("eval", "nowhere"),
                  'checkpoint "nowhere": must hold state.json, got no such file'),

@@ -115,7 +115,7 @@ TEST(KernelCache, WithoutAFolderNothingIsKept) {
 TEST(KernelCache, OtherDevicesAreNotTuned) {
   testing_support::expect_user_error(
       ErrorCode::invalid_argument,
-      "tune \"quick\": device must be \"cpu\", where kernels are chosen by timing, got "
+      "tune \"quick\": device must be \"cpu\" or \"cuda\", where kernels are chosen by timing, got "
       "\"reference\"",
       [] { KernelCache(Tune::quick, "reference", {}); });
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "ingot/backends/cuda/conv_library.h"
 #include "ingot/backends/cuda/cuda_kernel.h"
 #include "ingot/backends/cuda/driver.h"
 #include "ingot/backends/cuda/library.h"
@@ -26,11 +27,27 @@ std::string found(std::span<const std::string_view> names) {
 
 }  // namespace
 
-CudaBackend::CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts)
+CudaBackend::CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts,
+                         const BackendOptions& options)
     : device_(std::move(device)), facts_(std::move(facts)) {
 #define INGOT_CUDA_KERNELS(family) register_##family##_kernels(table_);
 #include "ingot/backends/cuda/cuda_kernels.inc"
 #undef INGOT_CUDA_KERNELS
+  if (device_ == nullptr) {
+    no_conv_library_ = "a plan without a GPU asks no library";
+    return;
+  }
+#ifdef INGOT_HAVE_CUDNN
+  conv_library_ = make_cudnn_library(device_, options.tune, options.choices, no_conv_library_);
+#else
+  (void)options;
+  no_conv_library_ = "this build is without cuDNN";
+#endif
+}
+
+std::shared_ptr<ConvLibrary> CudaBackend::conv_library(std::string& why) const {
+  why = no_conv_library_;
+  return conv_library_;
 }
 
 bool CudaBackend::claims(const Node& composite) const { return supports(composite).ok; }

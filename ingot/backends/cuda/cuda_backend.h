@@ -8,10 +8,13 @@
 
 namespace ingot::cuda {
 
+class ConvLibrary;
+
 class CudaBackend final : public Backend {
  public:
   /// Runs on `device`; null: it plans and generates for `facts`, and nothing can run.
-  CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts);
+  CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts,
+              const BackendOptions& options = {});
 
   [[nodiscard]] std::string_view name() const noexcept override { return "cuda"; }
   [[nodiscard]] bool claims(const Node& composite) const override;
@@ -29,11 +32,15 @@ class CudaBackend final : public Backend {
   [[nodiscard]] bool reuses_memory(std::int64_t total_bytes) const noexcept override;
 
   [[nodiscard]] const GpuFacts& gpu() const noexcept { return facts_; }
+  /// A vendor's convolutions; null, and `why`, where there are none.
+  [[nodiscard]] std::shared_ptr<ConvLibrary> conv_library(std::string& why) const;
 
  private:
   std::shared_ptr<CudaDevice> device_;
   GpuFacts facts_;
   KernelTable table_;
+  std::shared_ptr<ConvLibrary> conv_library_;
+  std::string no_conv_library_;  ///< why there is none
 };
 
 /// Whether `consumer` may join; see Target::can_fuse.

@@ -6,6 +6,7 @@
 
 #include "ingot/backends/cuda/contract_problem.h"
 #include "ingot/backends/cuda/cuda_backend.h"
+#include "ingot/backends/cuda/library_conv.h"
 #include "ingot/backends/cuda/map_kernel.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/common.h"
@@ -103,6 +104,7 @@ Support can_join(std::span<const Node* const> region, const Node& consumer) {
       std::ranges::find_if(region, [](const Node* node) { return is_producer(*node); });
   if (producer != region.end()) {
     const OpDef& op = (*producer)->op();
+    if (wants_library(**producer)) return Support::no("its producer is a library's work");
     if (!is_contraction(**producer) && !takes_epilogue(op)) {
       return Support::no(fmt::format("{} takes no epilogue", op.name));
     }

@@ -13,7 +13,7 @@ std::shared_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
 #ifdef INGOT_HAVE_CUDA
   auto device = std::make_shared<cuda::CudaDevice>(0);
   cuda::GpuFacts facts = device->facts();
-  return std::make_shared<cuda::CudaBackend>(std::move(device), std::move(facts));
+  return std::make_shared<cuda::CudaBackend>(std::move(device), std::move(facts), options);
 #else
   Error error = unsupported_error("device \"cuda\": must be in this build, got one without it");
   error.help("configure with -DINGOT_WITH_CUDA=ON where CUDA's headers are installed");

@@ -1,0 +1,56 @@
+// A vendor's convolutions: which plan runs a problem, and running it.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "ingot/backends/cuda/cuda_device.h"
+#include "ingot/backends/cuda/library_conv.h"
+#include "ingot/runtime/backend.h"
+
+namespace ingot::cuda {
+
+/// Memory of a convolution's tensors.
+struct ConvMemory {
+  const std::byte* x = nullptr;
+  const std::byte* w = nullptr;
+  const std::byte* y = nullptr;
+  const std::byte* bias = nullptr;
+};
+
+/// The chosen way to run one problem.
+class ConvCall {
+ public:
+  ConvCall() = default;
+  virtual ~ConvCall() = default;
+  ConvCall(const ConvCall&) = delete;
+  ConvCall& operator=(const ConvCall&) = delete;
+
+  [[nodiscard]] virtual const std::string& name() const noexcept = 0;
+  [[nodiscard]] virtual std::int64_t workspace_bytes() const noexcept = 0;
+  /// Puts the work on the stream, which may be captured. Thread safe.
+  virtual void enqueue(CUstream stream, const ConvMemory& memory, std::byte* workspace) const = 0;
+};
+
+class ConvLibrary {
+ public:
+  ConvLibrary() = default;
+  virtual ~ConvLibrary() = default;
+  ConvLibrary(const ConvLibrary&) = delete;
+  ConvLibrary& operator=(const ConvLibrary&) = delete;
+
+  /// The same for equal problems; null when the library cannot run it, and `why` says it. Thread
+  /// safe.
+  virtual std::shared_ptr<const ConvCall> find(const ConvProblem& problem, std::string& why) = 0;
+};
+
+/// cuDNN for the device, with plans by its heuristics or, tuned, by timing; null, and `why`, where
+/// there is none.
+std::shared_ptr<ConvLibrary> make_cudnn_library(std::shared_ptr<CudaDevice> device, Tune tune,
+                                                std::shared_ptr<KernelChoices> choices,
+                                                std::string& why);
+
+}  // namespace ingot::cuda

@@ -1,0 +1,99 @@
+#include "ingot/backends/cuda/cudnn.h"
+
+#include <fmt/core.h>
+
+#include <array>
+
+#include "ingot/backends/cuda/library.h"
+#include "ingot/base/error.h"
+
+namespace ingot::cuda {
+namespace {
+
+struct Loaded {
+  CudnnFunctions functions;
+  std::string trouble;  ///< empty: usable
+
+  Loaded() {
+    static constexpr std::array<std::string_view, 1> kNames{"libcudnn.so.9"};
+    const Library library(kNames);
+    if (!library.loaded()) {
+      trouble = fmt::format("no cuDNN 9 ({})", library.detail());
+      return;
+    }
+#define INGOT_CUDNN(name)                                                                     \
+  functions.name = reinterpret_cast<decltype(functions.name)>(library.symbol("cudnn" #name)); \
+  if (functions.name == nullptr && trouble.empty()) trouble = "a cuDNN without cudnn" #name;
+#include "ingot/backends/cuda/cudnn.inc"
+#undef INGOT_CUDNN
+  }
+};
+
+const Loaded& loaded() {
+  static const Loaded instance;
+  return instance;
+}
+
+}  // namespace
+
+const std::string& cudnn_trouble() { return loaded().trouble; }
+
+const CudnnFunctions& cudnn() {
+  const Loaded& instance = loaded();
+  if (!instance.trouble.empty()) {
+    throw unsupported_error("cudnn: must be installed, got " + instance.trouble);
+  }
+  return instance.functions;
+}
+
+std::size_t cudnn_version() { return cudnn().GetVersion(); }
+
+void check(cudnnStatus_t status, std::string_view what) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  std::array<char, 512> said{};
+  cudnn().GetLastErrorString(said.data(), said.size());
+  std::string text(said.data());
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  throw Error(ErrorKind::internal, ErrorCode::internal,
+              fmt::format("cudnn: {} must succeed, got {} ({})", what,
+                          cudnn().GetErrorString(status), text.empty() ? "no more said" : text));
+}
+
+CudnnHandle::CudnnHandle() { check(cudnn().Create(&handle_), "making a handle"); }
+CudnnHandle::~CudnnHandle() {
+  if (handle_ != nullptr) cudnn().Destroy(handle_);
+}
+
+CudnnDescriptor::CudnnDescriptor(cudnnBackendDescriptorType_t type) {
+  check(cudnn().BackendCreateDescriptor(type, &raw_), "making a descriptor");
+}
+
+void CudnnDescriptor::reset() noexcept {
+  if (raw_ != nullptr) cudnn().BackendDestroyDescriptor(raw_);
+  raw_ = nullptr;
+}
+
+void CudnnDescriptor::set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                          std::int64_t count, const void* values) {
+  const cudnnStatus_t status = cudnn().BackendSetAttribute(raw_, name, type, count, values);
+  if (status != CUDNN_STATUS_SUCCESS) {
+    check(status, fmt::format("setting attribute {}", static_cast<int>(name)));
+  }
+}
+
+void CudnnDescriptor::finalize(std::string_view what) {
+  check(cudnn().BackendFinalize(raw_), what);
+}
+
+std::int64_t CudnnDescriptor::get(cudnnBackendAttributeName_t name,
+                                  cudnnBackendAttributeType_t type, std::int64_t room,
+                                  void* values) const {
+  std::int64_t count = 0;
+  const cudnnStatus_t status = cudnn().BackendGetAttribute(raw_, name, type, room, &count, values);
+  if (status != CUDNN_STATUS_SUCCESS) {
+    check(status, fmt::format("reading attribute {}", static_cast<int>(name)));
+  }
+  return count;
+}
+
+}  // namespace ingot::cuda
