@@ -3,23 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "ingot/engine/compile.h"
+#include "ingot/train/step_check.h"
 #include "tests/bench/support/small_nets.h"
 
 namespace ingot::small_nets {
-
-inline double relative_distance(const HostTensor& got, const HostTensor& want) {
-  double difference = 0;
-  double norm = 0;
-  for (std::int64_t i = 0; i < want.type().numel(); ++i) {
-    const double w = want.view().get(i);
-    difference += (got.view().get(i) - w) * (got.view().get(i) - w);
-    norm += w * w;
-  }
-  return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
-}
 
 /// Loss, and every gradient as the optimizer's state keeps it after one step.
 inline void expect_like_reference(std::uint64_t seed, std::int64_t batch) {
@@ -33,7 +21,7 @@ inline void expect_like_reference(std::uint64_t seed, std::int64_t batch) {
   const Batch data(net, batch, 0);
   data.step(exe);
   data.step(judge);
-  EXPECT_LT(relative_distance(exe.fetched("loss"), judge.fetched("loss")), 1e-5);
+  EXPECT_LT(train::relative_distance(exe.fetched("loss"), judge.fetched("loss")), 1e-5);
   int gradients = 0;
   for (const Segment* segment : judge_store.segments()) {
     if (segment->role != VariableRole::optimizer_state) continue;
@@ -41,7 +29,7 @@ inline void expect_like_reference(std::uint64_t seed, std::int64_t batch) {
     double norm = 0;
     for (const double v : want.to_doubles()) norm += v * v;
     EXPECT_GT(norm, 0) << segment->name;
-    EXPECT_LT(relative_distance(store.read(segment->name), want), 1e-3) << segment->name;
+    EXPECT_LT(train::relative_distance(store.read(segment->name), want), 1e-3) << segment->name;
     ++gradients;
   }
   EXPECT_GE(gradients, 4);
