@@ -60,6 +60,7 @@ class DirectCorrelate final : public SlicedKernel {
     const Node::Output& result = forward_ ? *values.y : *values.x;
     source_ = ImageOffsets(source.type.shape, source.layout);
     result_ = ImageOffsets(result.type.shape, result.layout);
+    source_image_ = forward_ ? problem_.x_image() : problem_.y_image();
     result_image_ = forward_ ? problem_.y_image() : problem_.x_image();
     in_ = source.type.shape[1] / problem_.groups;
     out_ = result.type.shape[1] / problem_.groups;
@@ -203,6 +204,10 @@ class DirectCorrelate final : public SlicedKernel {
 
   void run_band(const T* source, const T* packed, T* planes, T* result, const T* bias,
                 std::int64_t group, std::int64_t band, std::int64_t part) noexcept {
+    // A worker's next image mostly follows this one, in the same slice or the next; behind the last
+    // image there is nothing to fetch, which is no error.
+    const bool whole = bands_ == 1 && problem_.groups == 1;
+    const T* const next = whole ? source + source_.image : nullptr;
     const std::int64_t phase_size = plan_.plane_size(band_rows_);
     const std::int64_t channel_size = plan_.phases() * phase_size;
     const std::int64_t u0 = band * band_rows_;
@@ -240,7 +245,9 @@ class DirectCorrelate final : public SlicedKernel {
                        .out = result,
                        .out_channel = result_.channels.data() + group * out_ + first,
                        .out_row = pass.out_row.data() + u0,
-                       .column_step = pass.column_step});
+                       .column_step = pass.column_step,
+                       .next = reinterpret_cast<const std::byte*>(next),
+                       .next_bytes = source_image_ * static_cast<std::int64_t>(sizeof(T))});
     }
   }
 
@@ -258,9 +265,9 @@ class DirectCorrelate final : public SlicedKernel {
   bool by_image_ = false;
   int bias_ = -1;  ///< slot of a value for each channel
   bool relu_ = false;
-  std::int64_t result_image_ = 0;  ///< elements
-  std::int64_t planes_ = 0;        ///< elements of one worker's planes
-  std::int64_t packed_ = 0;        ///< elements of the packed weights
+  std::int64_t source_image_ = 0, result_image_ = 0;  ///< elements
+  std::int64_t planes_ = 0;                           ///< elements of one worker's planes
+  std::int64_t packed_ = 0;                           ///< elements of the packed weights
   std::vector<Pass> passes_;
 };
 

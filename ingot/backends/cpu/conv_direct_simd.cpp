@@ -147,6 +147,16 @@ void correlate_stretch(const CorrelateArgs<T>& args, std::int64_t u, std::int64_
   }
 }
 
+/// The `part`-th of `parts` parts of what is wanted next.
+template <typename T>
+void fetch_next(const CorrelateArgs<T>& args, std::int64_t part, std::int64_t parts) {
+  constexpr std::int64_t kLine = 64;
+  const std::int64_t lines = (args.next_bytes + kLine - 1) / kLine;
+  for (std::int64_t i = lines * part / parts; i < lines * (part + 1) / parts; ++i) {
+    __builtin_prefetch(args.next + i * kLine, 0, 2);
+  }
+}
+
 template <int channels, typename T>
 void correlate_band(const CorrelateArgs<T>& args) {
   const hn::ScalableTag<T> d;
@@ -156,7 +166,10 @@ void correlate_band(const CorrelateArgs<T>& args) {
   const std::int64_t as_one = (length + lanes - 1) / lanes;
   // Narrow rows fill vectors better when the unused ends of rows are computed, too.
   if (as_one * 5 < by_row * 4) return correlate_stretch<channels>(args, 0, length);
-  for (std::int64_t u = 0; u < args.rows; ++u) correlate_stretch<channels>(args, u, args.columns);
+  for (std::int64_t u = 0; u < args.rows; ++u) {
+    if (args.next != nullptr) fetch_next(args, u, args.rows);
+    correlate_stretch<channels>(args, u, args.columns);
+  }
 }
 
 template <typename T>
@@ -297,6 +310,7 @@ HWY_INLINE void copy_row(const T* HWY_RESTRICT from, T* HWY_RESTRICT to, std::in
   for (std::int64_t i = 0; i + lanes <= width; i += lanes) {
     hn::StoreU(hn::LoadU(d, from + i), d, to + i);
   }
+  if (width % lanes == 0) return;
   // The last vector overlaps the one before.
   const std::int64_t last = width - lanes;
   hn::StoreU(hn::LoadU(d, from + last), d, to + last);

@@ -1,6 +1,7 @@
 // The inner loops of Ingot's own convolutions, in SIMD code for the CPU at hand.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "ingot/backends/cpu/conv_direct_plan.h"
@@ -29,6 +30,9 @@ struct CorrelateArgs {
   const std::int64_t* out_channel = nullptr;
   const std::int64_t* out_row = nullptr;
   std::int64_t column_step = 1;
+  /// What is wanted next, fetched into the second-level cache little by little; null: nothing.
+  const std::byte* next = nullptr;
+  std::int64_t next_bytes = 0;
 };
 
 /// Products of the planes of x with rows of a gradient, summed over images, rows and their
