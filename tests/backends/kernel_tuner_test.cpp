@@ -1,4 +1,4 @@
-// Choosing among the kernels of a convolution by timing them.
+// Choosing among the kernels of a convolution or product by timing them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "ingot/backends/cpu/kernel_tuner.h"
 #include "ingot/base/trace.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/ops/ops.h"
 #include "tests/backends/support/conv_cases.h"
 
 namespace ingot {
@@ -119,6 +120,22 @@ TEST(KernelTuner, IsOffUnlessAskedFor) {
   const auto lines = dispatch_of(backend, problem.node);
   EXPECT_FALSE(any_matches(lines, ".*tuned.*"));
   EXPECT_EQ(choices->changes(), 0);
+}
+
+TEST(KernelTuner, HasAChoiceForProducts) {
+  Graph graph;
+  const Node& node = *ops::matmul(graph.placeholder("a", {DType::f32, {40, 30}}),
+                                  graph.placeholder("b", {DType::f32, {50, 30}}), false, true)
+                          .node();
+  const auto choices = std::make_shared<KernelChoices>();
+  const CpuBackend backend({.threads = 1, .tune = Tune::quick, .choices = choices});
+  EXPECT_TRUE(any_matches(dispatch_of(backend, node),
+                          ".*: tuned: [a-z]+ of direct [0-9.]+ us, panels [0-9.]+ us"));
+  const KernelTuner tuner(Tune::quick, choices);
+  for (const std::string name : {"panels", "direct"}) {
+    choices->set(tuner.problem(node, backend), name);
+    EXPECT_EQ(backend.create_kernel({node, {0, 1}, {2}})->name(), name);
+  }
 }
 
 }  // namespace

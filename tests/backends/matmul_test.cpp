@@ -44,7 +44,8 @@ TEST(Matmul, EveryCandidateMatchesTheReferenceWithAnyNumberOfThreads) {
   const CpuBackend two({.threads = 2});
   const std::vector<Sizes> sizes{{1, 1, 1},      {32, 2, 8},   {32, 10, 64},   {7, 5, 3},
                                  {32, 128, 784}, {64, 64, 32}, {33, 97, 1030}, {5, 200, 17},
-                                 {130, 49, 40},  {10, 64, 32}, {1, 300, 70},   {300, 1, 70}};
+                                 {130, 49, 40},  {10, 64, 32}, {1, 300, 70},   {300, 1, 70},
+                                 {135, 100, 20}};
   for (const DType dtype : {DType::f32, DType::f64}) {
     for (const Sizes& size : sizes) {
       Graph graph;
@@ -100,7 +101,8 @@ TEST(Matmul, RefusesWhatItCannotDoWithAReason) {
   const CpuBackend backend({.threads = 1});
   Graph graph;
   const Node* node = products(graph, DType::f16, {}, {4, 3, 2})[0];
-  EXPECT_EQ(backend.supports(*node).reason, "direct: takes f32 and f64, got f16");
+  EXPECT_EQ(backend.supports(*node).reason,
+            "direct: takes f32 and f64, got f16; panels: takes f32 and f64, got f16");
 }
 
 }  // namespace

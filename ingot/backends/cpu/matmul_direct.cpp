@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/backends/cpu/matmul_problem.h"
@@ -12,6 +13,9 @@
 
 namespace ingot::cpu {
 namespace {
+
+constexpr std::string_view kDirect = "direct";
+constexpr std::string_view kPanels = "panels";
 
 Support supports(const Node& node, const Backend&) {
   const DType dtype = node.output_type().dtype;
@@ -30,25 +34,50 @@ enum class Form : std::uint8_t {
   plain,        ///< along the rows of b
   dots,         ///< b transposed: dot products
   dots_copied,  ///< both transposed: dot products with a copy of a
+  panels,       ///< any: copies of both
 };
+
+Form direct_form(const MatmulProblem& problem) {
+  if (!problem.transpose_b) return Form::plain;
+  return problem.transpose_a ? Form::dots_copied : Form::dots;
+}
+
+constexpr std::int64_t kRowStep = 8;
+
+/// Sizes that blocks of rows and columns, and slices, are multiples of.
+struct Steps {
+  std::int64_t rows = kRowStep, columns = 1, slice_rows = kRowStep;
+};
+
+Steps steps_of(Form form, const MatmulProblem& problem) {
+  if (form != Form::panels) return {.columns = form == Form::plain ? kGemmWidth : 6};
+  // Few large blocks: each copies its operands.
+  const auto step = [](std::int64_t size, std::int64_t unit, std::int64_t most) {
+    return std::clamp((size / 16 + unit - 1) / unit * unit, unit, most);
+  };
+  return {.rows = step(problem.m, 4 * kRowStep, kGemmRows),
+          .columns = step(problem.n, kGemmWidth / 3, 4 * kGemmWidth),
+          .slice_rows = 4 * kRowStep};
+}
 
 template <typename T>
 class DirectMatmul final : public SlicedKernel {
  public:
-  DirectMatmul(const KernelProblem& problem, const CpuBackend& backend)
+  DirectMatmul(const MatmulProblem& numbers, Form form, const KernelProblem& problem,
+               const CpuBackend& backend)
       : SlicedKernel(backend.pool()),
-        problem_(MatmulProblem::of(problem.node)),
-        form_(!problem_.transpose_b  ? Form::plain
-              : problem_.transpose_a ? Form::dots_copied
-                                     : Form::dots),
-        tasks_(problem_, kRowStep, form_ == Form::plain ? kGemmWidth : 6),
-        slices_(problem_, kRowStep, sizeof(T), backend.caches().l2),
+        problem_(numbers),
+        form_(form),
+        tasks_(problem_, steps_of(form, problem_).rows, steps_of(form, problem_).columns),
+        slices_(problem_, steps_of(form, problem_).slice_rows, sizeof(T), backend.caches().l2),
         a_(problem.inputs[0]),
         b_(problem.inputs[1]),
         c_(problem.outputs[0]),
         code_(gemm<T>()) {}
 
-  [[nodiscard]] std::string_view name() const noexcept override { return "direct"; }
+  [[nodiscard]] std::string_view name() const noexcept override {
+    return form_ == Form::panels ? kPanels : kDirect;
+  }
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
     return pool_.size() * worker_bytes();
   }
@@ -97,12 +126,12 @@ class DirectMatmul final : public SlicedKernel {
   }
 
  private:
-  static constexpr std::int64_t kRowStep = 8;
   static constexpr double kSerialFlops = 4e5;
 
   [[nodiscard]] std::int64_t worker_bytes() const noexcept {
     std::int64_t elements = 0;
     if (form_ == Form::plain) elements = gemm_panel_size();
+    if (form_ == Form::panels) elements = gemm_panel_size() + gemm_rows_size();
     if (form_ == Form::dots_copied) elements = std::max(tasks_.rows, slices_.rows) * problem_.k;
     return (elements * static_cast<std::int64_t>(sizeof(T)) + 63) / 64 * 64;
   }
@@ -140,8 +169,11 @@ class DirectMatmul final : public SlicedKernel {
                      .ldb = p.ldb(),
                      .ldc = p.n,
                      .transpose_a = p.transpose_a,
-                     .panel = scratch};
+                     .transpose_b = p.transpose_b,
+                     .panel = scratch,
+                     .row_panels = scratch + gemm_panel_size()};
     if (form_ == Form::plain) return code_.plain(args);
+    if (form_ == Form::panels) return code_.panels(args);
     if (form_ == Form::dots_copied) {
       for (std::int64_t k = 0; k < p.k; ++k) {
         for (std::int64_t m = 0; m < block.rows; ++m) scratch[m * p.k + k] = a[k * p.m + m];
@@ -162,15 +194,27 @@ class DirectMatmul final : public SlicedKernel {
   bool relu_ = false;
 };
 
-std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& backend) {
+std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& backend, bool panels) {
+  const MatmulProblem numbers = MatmulProblem::of(problem.node);
+  const Form form = panels ? Form::panels : direct_form(numbers);
   if (problem.node.output_type().dtype == DType::f64) {
-    return std::make_unique<DirectMatmul<double>>(problem, as_cpu(backend));
+    return std::make_unique<DirectMatmul<double>>(numbers, form, problem, as_cpu(backend));
   }
-  return std::make_unique<DirectMatmul<float>>(problem, as_cpu(backend));
+  return std::make_unique<DirectMatmul<float>>(numbers, form, problem, as_cpu(backend));
 }
 
 }  // namespace
 
-KernelCandidate direct_matmul_candidate() { return {"direct", supports, create}; }
+KernelCandidate direct_matmul_candidate() {
+  return {kDirect, supports, [](const KernelProblem& problem, const Backend& backend) {
+            return create(problem, backend, false);
+          }};
+}
+
+KernelCandidate panels_matmul_candidate() {
+  return {kPanels, supports, [](const KernelProblem& problem, const Backend& backend) {
+            return create(problem, backend, true);
+          }};
+}
 
 }  // namespace ingot::cpu

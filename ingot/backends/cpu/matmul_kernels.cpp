@@ -6,6 +6,7 @@ namespace ingot {
 
 void register_matmul_kernels(KernelTable& table) {
   table.register_kernel("matmul", cpu::direct_matmul_candidate());
+  table.register_kernel("matmul", cpu::panels_matmul_candidate());
 }
 
 }  // namespace ingot

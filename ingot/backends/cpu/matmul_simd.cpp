@@ -70,56 +70,82 @@ HWY_INLINE void plain_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* H
   }
 }
 
+/// Where a column of tiles finds a's rows.
+template <typename T>
+struct TileRows {
+  const T* a = nullptr;
+  std::int64_t count = 0;
+  std::int64_t lda = 0;
+  std::int64_t row = 0;   ///< elements from one row to the next, by which whole tiles begin
+  std::int64_t rest = 0;  ///< the same behind the last whole tile
+};
+
 /// A column of tiles: all rows of a.
 template <int vectors, bool transpose_a, typename T>
-void plain_column(const GemmArgs<T>& args, const T* a, const T* b, std::int64_t ldb, T* c,
+void plain_column(TileRows<T> rows, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
                   std::int64_t depth, std::int64_t tail, bool add) {
-  const std::int64_t row = transpose_a ? 1 : args.lda;
   std::int64_t m = 0;
-  for (; m + kRows <= args.m; m += kRows) {
-    plain_tile<kRows, vectors, transpose_a>(a + m * row, args.lda, b, ldb, c + m * args.ldc,
-                                            args.ldc, depth, tail, add);
+  for (; m + kRows <= rows.count; m += kRows) {
+    plain_tile<kRows, vectors, transpose_a>(rows.a + m * rows.row, rows.lda, b, ldb, c + m * ldc,
+                                            ldc, depth, tail, add);
   }
-  for (; m + 2 <= args.m; m += 2) {
-    plain_tile<2, vectors, transpose_a>(a + m * row, args.lda, b, ldb, c + m * args.ldc, args.ldc,
-                                        depth, tail, add);
+  const T* a = rows.a + m * rows.row;
+  for (; m + 2 <= rows.count; m += 2, a += 2 * rows.rest) {
+    plain_tile<2, vectors, transpose_a>(a, rows.lda, b, ldb, c + m * ldc, ldc, depth, tail, add);
   }
-  if (m < args.m) {
-    plain_tile<1, vectors, transpose_a>(a + m * row, args.lda, b, ldb, c + m * args.ldc, args.ldc,
-                                        depth, tail, add);
+  if (m < rows.count) {
+    plain_tile<1, vectors, transpose_a>(a, rows.lda, b, ldb, c + m * ldc, ldc, depth, tail, add);
+  }
+}
+
+/// Columns of c that one copy of b serves: as many vectors each time as can be.
+template <typename T>
+std::int64_t panel_width(std::int64_t n) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const std::int64_t total = (n + lanes - 1) / lanes;
+  const std::int64_t panels = (total + kVectors - 1) / kVectors;
+  return (total + panels - 1) / panels * lanes;
+}
+
+/// The tiles of `columns` columns, at most kVectors vectors.
+template <bool transpose_a, typename T>
+void plain_columns(const TileRows<T>& rows, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
+                   std::int64_t columns, std::int64_t depth, bool add) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const std::int64_t vectors = (columns + lanes - 1) / lanes;
+  const std::int64_t tail = columns - (vectors - 1) * lanes;
+  switch (vectors) {
+    case 1: plain_column<1, transpose_a>(rows, b, ldb, c, ldc, depth, tail, add); break;
+    case 2: plain_column<2, transpose_a>(rows, b, ldb, c, ldc, depth, tail, add); break;
+    default: plain_column<3, transpose_a>(rows, b, ldb, c, ldc, depth, tail, add); break;
+  }
+}
+
+/// `rows` rows of `columns` elements, one after another.
+template <typename T>
+void copy_rows(const T* from, std::int64_t ld, std::int64_t rows, std::int64_t columns, T* to,
+               std::int64_t to_ld) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::memcpy(to + r * to_ld, from + r * ld, static_cast<std::size_t>(columns) * sizeof(T));
   }
 }
 
 template <bool transpose_a, typename T>
 void plain_stretch(const GemmArgs<T>& args, std::int64_t k0, std::int64_t depth) {
-  const hn::ScalableTag<T> d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const T* a = args.a + (transpose_a ? k0 * args.lda : k0);
-  const std::int64_t total = (args.n + lanes - 1) / lanes;
-  const std::int64_t panels = (total + kVectors - 1) / kVectors;
-  const std::int64_t width = (total + panels - 1) / panels * lanes;
+  const std::int64_t row = transpose_a ? 1 : args.lda;
+  const TileRows<T> rows{args.a + (transpose_a ? k0 * args.lda : k0), args.m, args.lda, row, row};
+  const std::int64_t width = panel_width<T>(args.n);
   for (std::int64_t n = 0; n < args.n; n += width) {
     const std::int64_t columns = std::min(width, args.n - n);
-    const auto vectors = static_cast<int>((columns + lanes - 1) / lanes);
-    const std::int64_t tail = columns - (vectors - 1) * lanes;
     const T* b = args.b + k0 * args.ldb + n;
     std::int64_t ldb = args.ldb;
     // Read again and again, rows far apart would miss the translation buffer.
     if (args.m >= 4 * kRows && ldb * static_cast<std::int64_t>(sizeof(T)) >= 1024) {
-      for (std::int64_t k = 0; k < depth; ++k) {
-        std::memcpy(args.panel + k * columns, b + k * ldb,
-                    static_cast<std::size_t>(columns) * sizeof(T));
-      }
+      copy_rows(b, ldb, depth, columns, args.panel, columns);
       b = args.panel;
       ldb = columns;
     }
-    T* c = args.c + n;
-    const bool add = k0 > 0;
-    switch (vectors) {
-      case 1: plain_column<1, transpose_a>(args, a, b, ldb, c, depth, tail, add); break;
-      case 2: plain_column<2, transpose_a>(args, a, b, ldb, c, depth, tail, add); break;
-      default: plain_column<3, transpose_a>(args, a, b, ldb, c, depth, tail, add); break;
-    }
+    plain_columns<transpose_a>(rows, b, ldb, args.c + n, args.ldc, columns, depth, k0 > 0);
   }
 }
 
@@ -132,6 +158,87 @@ void gemm_plain(const GemmArgs<T>& args) {
     } else {
       plain_stretch<false>(args, k, depth);
     }
+  }
+}
+
+/// to[k * to_ld + r] = from[r * ld + k].
+template <typename T>
+void copy_transposed(const T* from, std::int64_t ld, std::int64_t rows, std::int64_t depth, T* to,
+                     std::int64_t to_ld) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  T fours[4 * hn::MaxLanes(d)];
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const T* row = from + r * ld;
+    std::int64_t k = 0;
+    for (; k + lanes <= depth; k += lanes) {
+      hn::StoreInterleaved4(hn::LoadU(d, row + k), hn::LoadU(d, row + ld + k),
+                            hn::LoadU(d, row + 2 * ld + k), hn::LoadU(d, row + 3 * ld + k), d,
+                            fours);
+      for (std::int64_t i = 0; i < lanes; ++i) {
+        std::memcpy(to + (k + i) * to_ld + r, fours + 4 * i, 4 * sizeof(T));
+      }
+    }
+    for (; k < depth; ++k) {
+      for (std::int64_t i = 0; i < 4; ++i) to[k * to_ld + r + i] = row[i * ld + k];
+    }
+  }
+  for (; r < rows; ++r) {
+    for (std::int64_t k = 0; k < depth; ++k) to[k * to_ld + r] = from[r * ld + k];
+  }
+}
+
+/// Rows [m, m + count) of a stretch of a as tiles of kRows rows, the elements of a tile's rows that
+/// are multiplied with the same row of b side by side.
+template <typename T>
+TileRows<T> copy_tile_rows(const GemmArgs<T>& args, std::int64_t m, std::int64_t count,
+                           std::int64_t k0, std::int64_t depth) {
+  for (std::int64_t r = 0; r < count; r += kRows) {
+    const std::int64_t rows = std::min<std::int64_t>(kRows, count - r);
+    T* const to = args.row_panels + r * depth;
+    if (args.transpose_a) {
+      copy_rows(args.a + k0 * args.lda + m + r, args.lda, depth, rows, to, kRows);
+    } else {
+      copy_transposed(args.a + (m + r) * args.lda + k0, args.lda, rows, depth, to, kRows);
+    }
+  }
+  return {args.row_panels, count, kRows, depth, 1};
+}
+
+template <typename T>
+void panels_stretch(const GemmArgs<T>& args, std::int64_t k0, std::int64_t depth) {
+  const std::int64_t width = panel_width<T>(args.n);
+  // A copy of a pays when many columns read it.
+  const bool copy_a = args.n >= 2 * kGemmWidth;
+  const std::int64_t most = copy_a ? kGemmRows : args.m;
+  for (std::int64_t m = 0; m < args.m; m += most) {
+    const std::int64_t count = std::min(most, args.m - m);
+    const std::int64_t row = args.transpose_a ? 1 : args.lda;
+    const TileRows<T> rows = copy_a ? copy_tile_rows(args, m, count, k0, depth)
+                                    : TileRows<T>{args.a + (args.transpose_a ? k0 * args.lda : k0),
+                                                  count, args.lda, row, row};
+    for (std::int64_t n = 0; n < args.n; n += width) {
+      const std::int64_t columns = std::min(width, args.n - n);
+      if (args.transpose_b) {
+        copy_transposed(args.b + n * args.ldb + k0, args.ldb, columns, depth, args.panel, columns);
+      } else {
+        copy_rows(args.b + k0 * args.ldb + n, args.ldb, depth, columns, args.panel, columns);
+      }
+      T* const c = args.c + m * args.ldc + n;
+      if (copy_a || args.transpose_a) {
+        plain_columns<true>(rows, args.panel, columns, c, args.ldc, columns, depth, k0 > 0);
+      } else {
+        plain_columns<false>(rows, args.panel, columns, c, args.ldc, columns, depth, k0 > 0);
+      }
+    }
+  }
+}
+
+template <typename T>
+void gemm_panels(const GemmArgs<T>& args) {
+  for (std::int64_t k = 0; k < args.k; k += kGemmDepth) {
+    panels_stretch(args, k, std::min(kGemmDepth, args.k - k));
   }
 }
 
@@ -266,6 +373,8 @@ void plain_f32(const GemmArgs<float>& args) { gemm_plain(args); }
 void plain_f64(const GemmArgs<double>& args) { gemm_plain(args); }
 void dots_f32(const GemmArgs<float>& args) { gemm_dots(args); }
 void dots_f64(const GemmArgs<double>& args) { gemm_dots(args); }
+void panels_f32(const GemmArgs<float>& args) { gemm_panels(args); }
+void panels_f64(const GemmArgs<double>& args) { gemm_panels(args); }
 void finish_f32(const GemmFinish<float>& args) { finish_rows(args); }
 void finish_f64(const GemmFinish<double>& args) { finish_rows(args); }
 
@@ -280,6 +389,8 @@ HWY_EXPORT(plain_f32);
 HWY_EXPORT(plain_f64);
 HWY_EXPORT(dots_f32);
 HWY_EXPORT(dots_f64);
+HWY_EXPORT(panels_f32);
+HWY_EXPORT(panels_f64);
 HWY_EXPORT(finish_f32);
 HWY_EXPORT(finish_f64);
 
@@ -288,12 +399,12 @@ HWY_EXPORT(finish_f64);
 template <>
 Gemm<float> gemm<float>() {
   return {HWY_DYNAMIC_DISPATCH(plain_f32), HWY_DYNAMIC_DISPATCH(dots_f32),
-          HWY_DYNAMIC_DISPATCH(finish_f32)};
+          HWY_DYNAMIC_DISPATCH(panels_f32), HWY_DYNAMIC_DISPATCH(finish_f32)};
 }
 template <>
 Gemm<double> gemm<double>() {
   return {HWY_DYNAMIC_DISPATCH(plain_f64), HWY_DYNAMIC_DISPATCH(dots_f64),
-          HWY_DYNAMIC_DISPATCH(finish_f64)};
+          HWY_DYNAMIC_DISPATCH(panels_f64), HWY_DYNAMIC_DISPATCH(finish_f64)};
 }
 
 }  // namespace ingot::cpu

@@ -15,8 +15,11 @@ struct GemmArgs {
   std::int64_t m = 0, n = 0, k = 0;
   std::int64_t lda = 0, ldb = 0, ldc = 0;
   bool transpose_a = false;
+  bool transpose_b = false;
   /// Of gemm_panel_size() elements, for a copy of a stretch of b.
   T* panel = nullptr;
+  /// Of gemm_rows_size() elements, for a copy of a stretch of a; `panels` alone needs it.
+  T* row_panels = nullptr;
 };
 
 /// c[m, n] + bias[n] (null: nothing), then the larger of that and 0 (`relu`), in place.
@@ -28,12 +31,15 @@ struct GemmFinish {
   bool relu = false;
 };
 
-/// b as it is (products along rows of b) and b transposed (dot products of rows of a and b; a must
-/// not be transposed). Every element of c is summed in the same order, however m and n are cut.
+/// `plain`: products along rows of b, which must not be transposed. `dots`: dot products of rows of
+/// a and b; b must be transposed, a must not. `panels`: any operands, copied into the order in
+/// which the inner loop reads them. Every element of c is summed in the same order, however m and n
+/// are cut.
 template <typename T>
 struct Gemm {
   void (*plain)(const GemmArgs<T>& args);
   void (*dots)(const GemmArgs<T>& args);
+  void (*panels)(const GemmArgs<T>& args);
   void (*finish)(const GemmFinish<T>& args);
 };
 template <typename T>
@@ -47,5 +53,8 @@ Gemm<double> gemm<double>();
 inline constexpr std::int64_t kGemmDepth = 512;
 inline constexpr std::int64_t kGemmWidth = 48;
 constexpr std::int64_t gemm_panel_size() { return kGemmDepth * kGemmWidth; }
+/// Rows of a copied at a time.
+inline constexpr std::int64_t kGemmRows = 128;
+constexpr std::int64_t gemm_rows_size() { return kGemmDepth * kGemmRows; }
 
 }  // namespace ingot::cpu
