@@ -3,9 +3,9 @@
 // rewrites; see rewrite.h.
 #pragma once
 
-#include "device_math.h"
-#include "device_types.h"
-#include "kernel_interface.h"
+#include "tests/emulator/device_math.h"
+#include "tests/emulator/device_types.h"
+#include "tests/emulator/kernel_interface.h"
 
 #define INGOT_EMULATED 1
 #define __global__
@@ -73,5 +73,6 @@ extern "C" __attribute__((visibility("default"))) void ingot_emulator_attach(
 #define gridDim (ingot::emulator::here().grid)
 inline const int warpSize = 32;
 
-#include "device_warp.h"
-#include "intrinsics.h"
+#include "tests/emulator/device_warp.h"
+#include "tests/emulator/intrinsics.h"
+#include "tests/emulator/mma_intrinsics.h"

@@ -3,8 +3,10 @@
 // not here say that they are not supported; see missing.cpp.
 #include <cuda.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
-#include <string_view>
+#include <vector>
 
 #include "tests/emulator/compiler.h"
 #include "tests/emulator/machine.h"
@@ -180,13 +182,13 @@ CUresult cuMemcpyDtoD(CUdeviceptr to, CUdeviceptr from, std::size_t bytes) {
 }
 
 CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, std::size_t bytes, CUstream stream) {
-  return ingot::emulator::submit(stream, [=] { return move(host(to), from, bytes); });
+  return ingot::emulator::submit_copy(stream, {host(to), from, bytes});
 }
 CUresult cuMemcpyDtoHAsync(void* to, CUdeviceptr from, std::size_t bytes, CUstream stream) {
-  return ingot::emulator::submit(stream, [=] { return move(to, host(from), bytes); });
+  return ingot::emulator::submit_copy(stream, {to, host(from), bytes});
 }
 CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream stream) {
-  return ingot::emulator::submit(stream, [=] { return move(host(to), host(from), bytes); });
+  return ingot::emulator::submit_copy(stream, {host(to), host(from), bytes});
 }
 CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream stream) {
   return cuMemcpyDtoDAsync(to, from, bytes, stream);
@@ -359,13 +361,22 @@ CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
                                                             : CU_STREAM_CAPTURE_STATUS_NONE;
   return CUDA_SUCCESS;
 }
-// Its nodes have no handles: a caller that wants to change one captures anew.
 CUresult cuStreamGetCaptureInfo(CUstream handle, CUstreamCaptureStatus* status, cuuint64_t*,
-                                CUgraph*, const CUgraphNode** nodes, const CUgraphEdgeData**,
+                                CUgraph* graph, const CUgraphNode** nodes, const CUgraphEdgeData**,
                                 std::size_t* count) {
-  if (nodes != nullptr) *nodes = nullptr;
-  if (count != nullptr) *count = 0;
-  return cuStreamIsCapturing(handle, status);
+  const auto* stream = reinterpret_cast<Stream*>(handle);
+  cuStreamIsCapturing(handle, status);
+  if (*status == CU_STREAM_CAPTURE_STATUS_NONE) return CUDA_SUCCESS;
+  // Valid until the thread asks again.
+  thread_local std::vector<CUgraphNode> handles;
+  handles.clear();
+  for (const std::size_t node : stream->last) {
+    handles.push_back(reinterpret_cast<CUgraphNode>(node + 1));
+  }
+  if (graph != nullptr) *graph = reinterpret_cast<CUgraph>(stream->capture);
+  if (nodes != nullptr) *nodes = handles.data();
+  if (count != nullptr) *count = handles.size();
+  return CUDA_SUCCESS;
 }
 CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph, unsigned long long) {
   *exec = reinterpret_cast<CUgraphExec>(new Graph(*reinterpret_cast<Graph*>(graph)));
@@ -378,6 +389,19 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
 }
 CUresult cuGraphExecDestroy(CUgraphExec exec) {
   delete reinterpret_cast<Graph*>(exec);
+  return CUDA_SUCCESS;
+}
+CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                        const CUDA_MEMCPY3D* copy, CUcontext) {
+  auto& nodes = reinterpret_cast<Graph*>(exec)->nodes;
+  const std::size_t index = reinterpret_cast<std::size_t>(node) - 1;
+  if (index >= nodes.size() || nodes[index].work || copy->Height > 1 || copy->Depth > 1) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  const bool from_host = copy->srcMemoryType == CU_MEMORYTYPE_HOST;
+  const bool to_host = copy->dstMemoryType == CU_MEMORYTYPE_HOST;
+  nodes[index].copy = {to_host ? copy->dstHost : host(copy->dstDevice),
+                       from_host ? copy->srcHost : host(copy->srcDevice), copy->WidthInBytes};
   return CUDA_SUCCESS;
 }
 CUresult cuGraphDestroy(CUgraph graph) {

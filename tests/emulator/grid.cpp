@@ -250,7 +250,8 @@ void Grid::prepare(Block& block, Cluster& cluster, unsigned number, unsigned ran
     thread.cluster_size = launch_.cluster;
     thread.fixed_shared = block.shared;
     thread.shared = block.shared + kFixedSharedBytes;
-    thread.copies = nullptr;
+    thread.copy_count = 0;
+    thread.copy_group = 0;
     fiber.block = &block;
     fiber.index = t;
     fiber.context = stacks_->start(first + t, [] { current_grid->thread_main(); });

@@ -47,3 +47,36 @@ DEV u64 load_acquire(const u64* p) {
 }
 
 DEV void take_turn() {}
+
+namespace ingot::emulator {
+
+inline void add_copy(void* to, const void* from, unsigned bytes) {
+  Thread& own = here();
+  if ((unsigned long long)to % bytes != 0 || (unsigned long long)from % bytes != 0) {
+    table->fail("an asynchronous copy that is not aligned to its size");
+  }
+  if (own.copy_count == kMostCopies) table->fail("more asynchronous copies than there is room for");
+  own.copies[own.copy_count++] = {to, from, bytes, own.copy_group};
+}
+/// Makes the copies of all groups but those from `first_left` on.
+inline void make_copies(unsigned first_left) {
+  Thread& own = here();
+  unsigned left = 0;
+  for (unsigned i = 0; i < own.copy_count; ++i) {
+    const Copy& copy = own.copies[i];
+    if (copy.group >= first_left) {
+      own.copies[left++] = copy;
+    } else if (copy.from == nullptr) {
+      memset(copy.to, 0, copy.bytes);
+    } else {
+      memcpy(copy.to, copy.from, copy.bytes);
+    }
+  }
+  own.copy_count = left;
+}
+
+}  // namespace ingot::emulator
+
+DEV void copy_async16(void* to, const void* from) { ingot::emulator::add_copy(to, from, 16); }
+DEV void copy_async4(void* to, const void* from) { ingot::emulator::add_copy(to, from, 4); }
+DEV void copy_async_wait() { ingot::emulator::make_copies(~0u); }

@@ -10,6 +10,16 @@ struct Index {
   unsigned z = 1;
 };
 
+/// A copy into shared memory that was asked for: it is made when it is waited for, so that a
+/// missing wait shows.
+struct Copy {
+  void* to;
+  const void* from;  ///< null: zeros
+  unsigned bytes;
+  unsigned group;
+};
+inline constexpr unsigned kMostCopies = 128;
+
 /// The running thread of a kernel.
 struct Thread {
   Index thread;  ///< threadIdx and so on
@@ -21,7 +31,9 @@ struct Thread {
   unsigned cluster_size = 1;
   char* shared = nullptr;        ///< the block's dynamic shared memory
   char* fixed_shared = nullptr;  ///< of `__shared__` variables
-  void* copies = nullptr;        ///< asynchronous copies that were asked for and not waited for
+  unsigned copy_count = 0;
+  unsigned copy_group = 0;
+  Copy copies[kMostCopies];
 };
 
 /// Work of several lanes at once; `lanes[i]` is what lane i handed over, for the lanes in `mask`.

@@ -84,18 +84,36 @@ std::size_t Memory::used() {
   return used_;
 }
 
-CUresult submit(CUstream handle, Work work) {
+namespace {
+
+CUresult run_node(const Node& node) {
+  if (node.work) return node.work();
+  std::memmove(node.copy.to, node.copy.from, node.copy.bytes);
+  return CUDA_SUCCESS;
+}
+
+CUresult submit(CUstream handle, Node node) {
   if (const CUresult bad = failure(); bad != CUDA_SUCCESS) return bad;
   auto* stream = reinterpret_cast<Stream*>(handle);
   if (stream != nullptr && stream->capture != nullptr) {
     std::vector<Node>& nodes = stream->capture->nodes;
-    nodes.push_back({std::move(work), stream->last});
+    node.after = stream->last;
+    nodes.push_back(std::move(node));
     stream->last = {nodes.size() - 1};
     return CUDA_SUCCESS;
   }
-  const CUresult result = work();
-  if (result != CUDA_SUCCESS) sticky = result;
+  if (const CUresult result = run_node(node); result != CUDA_SUCCESS) sticky = result;
   return CUDA_SUCCESS;
+}
+
+}  // namespace
+
+CUresult submit(CUstream stream, Work work) {
+  return submit(stream, Node{std::move(work), {}, {}});
+}
+
+CUresult submit_copy(CUstream stream, const CopyWork& copy) {
+  return submit(stream, Node{{}, {}, copy});
 }
 
 CUresult launch(const Launch& launch, CUstream stream, void** arguments) {
@@ -141,7 +159,7 @@ CUresult replay(const Graph& graph) {
   while (!queue.empty()) {
     const std::size_t node = queue.top();
     queue.pop();
-    if (const CUresult result = graph.nodes[node].work(); result != CUDA_SUCCESS) return result;
+    if (const CUresult result = run_node(graph.nodes[node]); result != CUDA_SUCCESS) return result;
     for (const std::size_t after : next[node]) {
       if (--waits[after] == 0) queue.push(after);
     }

@@ -27,9 +27,16 @@ inline constexpr std::size_t kMemoryBytes = std::size_t{4} << 30;
 /// Work that a stream was given.
 using Work = std::function<CUresult()>;
 
+struct CopyWork {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+};
+
 struct Node {
-  Work work;
+  Work work;  ///< empty: the copy
   std::vector<std::size_t> after;
+  CopyWork copy{};
 };
 
 struct Graph {
@@ -87,6 +94,7 @@ class Memory {
 
 /// Does the work now, or notes it where the stream captures.
 CUresult submit(CUstream stream, Work work);
+CUresult submit_copy(CUstream stream, const CopyWork& copy);
 CUresult launch(const Launch& launch, CUstream stream, void** arguments);
 /// In an order that the nodes' edges allow; INGOT_EMULATOR_ORDER=late: as late in the order of
 /// capture as possible, so that a missing edge shows.

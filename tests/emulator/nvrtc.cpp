@@ -39,9 +39,10 @@ unsigned fingerprint() {
   };
   add(compiler());
   add(kFlags);
-  for (const char* name : {"device.h", "device_math.h", "device_types.h", "device_warp.h",
-                           "intrinsics.h", "kernel_interface.h", "rewrite.cpp"}) {
-    add(content(fs::path(INGOT_EMULATOR_SOURCES) / name));
+  for (const char* name :
+       {"device.h", "device_math.h", "device_types.h", "device_warp.h", "intrinsics.h",
+        "mma_intrinsics.h", "kernel_interface.h", "rewrite.cpp"}) {
+    add(content(fs::path(INGOT_EMULATOR_ROOT) / "tests/emulator" / name));
   }
   return hash;
 }
@@ -50,11 +51,12 @@ bool compile(_nvrtcProgram& program) {
   std::string folder = (fs::temp_directory_path() / "ingot-kernels-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) return false;
   const fs::path at(folder);
-  std::ofstream(at / "kernels.cpp") << "#include \"" << INGOT_EMULATOR_SOURCES
-                                    << "/device.h\"\nnamespace ingot_kernels {\n#line 1\n"
-                                    << rewrite_kernels(program.source) << "\n}\n";
-  const std::string command = compiler() + " " + kFlags + " -o " + (at / "kernels.so").string() +
-                              " " + (at / "kernels.cpp").string() + " 2> " + (at / "log").string();
+  std::ofstream(at / "kernels.cpp")
+      << "#include \"tests/emulator/device.h\"\nnamespace ingot_kernels {\n#line 1\n"
+      << rewrite_kernels(program.source) << "\n}\n";
+  const std::string command = compiler() + " " + kFlags + " -I" + INGOT_EMULATOR_ROOT + " -o " +
+                              (at / "kernels.so").string() + " " + (at / "kernels.cpp").string() +
+                              " 2> " + (at / "log").string();
   const int status = std::system(command.c_str());
   program.log = content(at / "log");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
