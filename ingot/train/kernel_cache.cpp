@@ -61,10 +61,11 @@ KernelCache::KernelCache(Tune tune, const std::string& device, std::filesystem::
     : tune_(tune), file_(std::move(file)), choices_(std::make_shared<KernelChoices>()) {
   if (tune_ == Tune::off) return;
   if (device != "cpu" && device != "cuda") {
-    throw user_error(ErrorCode::invalid_argument,
-                     fmt::format("tune \"{}\": device must be \"cpu\" or \"cuda\", where kernels are "
-                                 "chosen by timing, got \"{}\"",
-                                 tune_name(tune_), device));
+    throw user_error(
+        ErrorCode::invalid_argument,
+        fmt::format("tune \"{}\": device must be \"cpu\" or \"cuda\", where kernels are "
+                    "chosen by timing, got \"{}\"",
+                    tune_name(tune_), device));
   }
   if (file_.empty()) {
     warnings_.emplace_back(
