@@ -284,15 +284,16 @@ class Builder {
       Slot& s = p_.slots[i];
       const bool owns = s.storage == Slot::Storage::scratch && s.root == static_cast<int>(i);
       if (!owns || s.first < 0) continue;
-      request.buffers.push_back({s.bytes(), s.first, s.last, s.value.node()->name()});
+      const int last = std::min(s.last + backend_.lag(), std::max(s.last, end_position_));
+      request.buffers.push_back({s.bytes(), s.first, last, s.value.node()->name()});
       targets.push_back(&s.offset);
     }
     for_each_launch([&](Launch& launch, int position) {
       const std::int64_t bytes = launch.kernel->scratch_bytes();
       if (bytes == 0) return;
+      const int last = std::min(position + backend_.lag(), end_position_);
       request.buffers.push_back({bytes, workspaces_live_ ? 0 : position,
-                                 workspaces_live_ ? end_position_ : position,
-                                 workspace_name(launch)});
+                                 workspaces_live_ ? end_position_ : last, workspace_name(launch)});
       targets.push_back(&launch.scratch_offset);
     });
     const Plan plan = make_plan(request);

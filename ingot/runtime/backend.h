@@ -40,6 +40,9 @@ class Backend : public Target {
   [[nodiscard]] virtual std::unique_ptr<Runner> make_runner(const RunnerRequest& request) const;
   /// Whether Values that are never live together share memory, given what they take together.
   [[nodiscard]] virtual bool reuses_memory(std::int64_t total_bytes) const noexcept;
+  /// By how many launches work of the Runner may lag behind the program's order: for so long memory
+  /// stays with its last user.
+  [[nodiscard]] virtual int lag() const noexcept { return 0; }
 
   /// The candidate of the table that runs the Node: the first that supports it, unless the backend
   /// chooses(). Null when none does. `refused` hears of those that do not, with the reason.

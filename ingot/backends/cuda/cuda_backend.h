@@ -30,6 +30,8 @@ class CudaBackend final : public Backend {
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> facts() const override;
   [[nodiscard]] std::unique_ptr<Runner> make_runner(const RunnerRequest& request) const override;
   [[nodiscard]] bool reuses_memory(std::int64_t total_bytes) const noexcept override;
+  /// What side lanes of a captured step do, two layers or so behind.
+  [[nodiscard]] int lag() const noexcept override { return 12; }
 
   [[nodiscard]] const GpuFacts& gpu() const noexcept { return facts_; }
   /// A vendor's convolutions; null, and `why`, where there are none.
