@@ -1,5 +1,5 @@
 // Times cuDNN's plans for the convolutions of a net on the GPU at hand, and checks them against one
-// another: conv_plans_bench NET BATCH PRECISION SECONDS.
+// another: conv_plans_bench NET BATCH PRECISION SECONDS PLANS. At most PLANS of cuDNN's a problem.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -29,6 +29,7 @@ double since(Clock::time_point start) {
 struct Layer {
   int count;
   std::int64_t in, out, size, kernel, stride;
+  std::int64_t pad = -1;  ///< on all sides; -1: what keeps the size
 };
 
 const std::vector<Layer> kResnet50{
@@ -48,19 +49,28 @@ const std::vector<Layer> kResnet18Cifar{
 const std::vector<Layer> kGometal{
     {1, 8, 32, 32, 3, 1}, {1, 32, 32, 32, 3, 2}, {1, 32, 64, 16, 3, 1}, {1, 64, 64, 16, 3, 2}};
 
+// First layers as they may be cut: 7x7 of stride 2 as 4x4 on pixels of 2x2, padded or not.
+const std::vector<Layer> kStems{{1, 16, 64, 112, 4, 1},
+                                {1, 16, 64, 115, 4, 1, 0},
+                                {1, 32, 64, 112, 4, 1},
+                                {1, 16, 64, 224, 7, 2},
+                                {1, 16, 64, 32, 3, 1}};
+
 ConvTensor nhwc(DType dtype, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
   return {dtype, {n, c, h, w}, {h * w * c, 1, w * c, c}};
 }
 
 ConvProblem problem_of(const Layer& layer, std::int64_t batch, ConvKind kind, DType dtype) {
   ConvProblem problem;
-  const std::int64_t pad = layer.kernel / 2;
-  const std::int64_t out = (layer.size + 2 * pad - layer.kernel) / layer.stride + 1;
+  const std::int64_t before = layer.pad < 0 ? layer.kernel / 2 : layer.pad;
+  const std::int64_t after = layer.pad < 0 ? (layer.kernel - 1) / 2 : layer.pad;
+  const std::int64_t out = (layer.size + before + after - layer.kernel) / layer.stride + 1;
   problem.kind = kind;
   problem.x = nhwc(dtype, batch, layer.in, layer.size, layer.size);
   problem.w = nhwc(dtype, layer.out, layer.in, layer.kernel, layer.kernel);
   problem.y = nhwc(dtype, batch, layer.out, out, out);
-  problem.before = problem.after = {pad, pad};
+  problem.before = {before, before};
+  problem.after = {after, after};
   problem.stride = {layer.stride, layer.stride};
   problem.dilation = {1, 1};
   problem.tf32 = true;
@@ -131,8 +141,8 @@ struct Contest {
 
 class Bench {
  public:
-  Bench(std::shared_ptr<CudaDevice> device, double budget)
-      : device_(std::move(device)), budget_(budget) {}
+  Bench(std::shared_ptr<CudaDevice> device, double budget, std::size_t most)
+      : device_(std::move(device)), budget_(budget), most_(most) {}
 
   [[nodiscard]] bool over() const { return since(start_) > budget_; }
 
@@ -149,7 +159,7 @@ class Bench {
       for (ConvGraph::Config& config : graph.configs(value, refused)) {
         if (std::ranges::find(seen, config.name) != seen.end()) continue;
         seen.push_back(config.name);
-        if (over()) continue;
+        if (over() || seen.size() > most_) continue;
         const std::string tag = fmt::format("{}{}", mode, config.compiles ? "*" : " ");
         const Clock::time_point before = Clock::now();
         std::string why;
@@ -183,6 +193,7 @@ class Bench {
   std::shared_ptr<SharedHandle> handle_ = std::make_shared<SharedHandle>();
   std::shared_ptr<LtHandle> lt_ = make_lt_handle();
   double budget_;
+  std::size_t most_;
   Clock::time_point start_ = Clock::now();
   double first_sum_ = 0, best_sum_ = 0;
 };
@@ -203,7 +214,8 @@ void print_device(const CudnnHandle& handle) {
   }
 }
 
-int run(const std::string& net, std::int64_t batch, const std::string& precision, double budget) {
+int run(const std::string& net, std::int64_t batch, const std::string& precision, double budget,
+        std::size_t most) {
   auto device = std::make_shared<CudaDevice>(0);
   fmt::print("{} cudnn {}\n", device->facts().name, cudnn_version());
   const DType dtype = precision == "f32"   ? DType::f32
@@ -211,12 +223,13 @@ int run(const std::string& net, std::int64_t batch, const std::string& precision
                                            : DType::bf16;
   const std::vector<Layer>& layers = net == "resnet50"  ? kResnet50
                                      : net == "gometal" ? kGometal
+                                     : net == "stems"   ? kStems
                                                         : kResnet18Cifar;
   if (net == "gometal") print_device(CudnnHandle());
-  Bench bench(device, budget);
+  Bench bench(device, budget, most);
   for (const Layer& layer : layers) {
     for (const ConvKind kind : {ConvKind::forward, ConvKind::input_grad, ConvKind::weight_grad}) {
-      if (kind == ConvKind::input_grad && layer.in <= 8) continue;
+      if (kind == ConvKind::input_grad && layer.in <= 16) continue;
       if (bench.over()) continue;
       try {
         bench.run(layer, problem_of(layer, batch, kind, dtype));
@@ -232,12 +245,13 @@ int run(const std::string& net, std::int64_t batch, const std::string& precision
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    fmt::print(stderr, "usage: conv_plans_bench NET BATCH PRECISION SECONDS\n");
+  if (argc != 6) {
+    fmt::print(stderr, "usage: conv_plans_bench NET BATCH PRECISION SECONDS PLANS\n");
     return 2;
   }
   try {
-    return run(argv[1], std::atoll(argv[2]), argv[3], std::atof(argv[4]));
+    return run(argv[1], std::atoll(argv[2]), argv[3], std::atof(argv[4]),
+               static_cast<std::size_t>(std::atoll(argv[5])));
   } catch (const std::exception& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     return 1;

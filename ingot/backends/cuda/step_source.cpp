@@ -218,9 +218,13 @@ double expected_seconds(const Stage& stage, const std::vector<Touch>& touches) {
   constexpr double kLaunch = 2e-6;
   constexpr double kBytesPerSecond = 3e12;
   constexpr double kFlopsPerSecond = 400e12;
+  constexpr double kCyclesPerSecond = 1.7e9;
+  constexpr std::int64_t kMultiprocessors = 132;
   double bytes = 0;
   for (const Touch& touch : touches) bytes += static_cast<double>(touch.end - touch.begin);
-  return kLaunch + std::max(bytes / kBytesPerSecond, stage.flops / kFlopsPerSecond);
+  const auto rounds = static_cast<double>((stage.units + kMultiprocessors - 1) / kMultiprocessors);
+  return kLaunch + std::max({bytes / kBytesPerSecond, stage.flops / kFlopsPerSecond,
+                             rounds * stage.unit_cycles / kCyclesPerSecond});
 }
 
 /// A library's work as a node of the graph.
