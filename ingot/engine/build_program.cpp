@@ -368,8 +368,10 @@ class Builder {
 
 }  // namespace
 
-Program build_program(std::unique_ptr<Graph> lowered, const Backend& backend) {
-  return Builder(std::move(lowered), backend).run();
+Program build_program(std::unique_ptr<Graph> lowered, const Backend& backend, StepForm form) {
+  Program program = Builder(std::move(lowered), backend).run();
+  program.form = form;
+  return program;
 }
 
 }  // namespace ingot

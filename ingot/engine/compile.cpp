@@ -31,7 +31,7 @@ Executable compile(const Graph& graph, VariableStore& store, const CompileOption
                         role_of(*node), initializer_of(*node)});
   }
   store.prepare(requests);
-  return ExecutableBuilder::make(build_program(std::move(lowered), *store.backend()), store,
+  return ExecutableBuilder::make(build_program(std::move(lowered), *store.backend(), context.form), store,
                                  options);
 }
 

@@ -18,7 +18,8 @@
 namespace ingot {
 
 /// Orders the lowered Graph, creates Kernels, decides what shares memory, plans the arena.
-Program build_program(std::unique_ptr<Graph> lowered, const Backend& backend);
+Program build_program(std::unique_ptr<Graph> lowered, const Backend& backend,
+                      StepForm form = StepForm::latency);
 
 struct Executable::Impl {
   Program program;

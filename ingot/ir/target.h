@@ -27,6 +27,10 @@ struct CacheSizes {
   std::int64_t l3 = 8 << 20;
 };
 
+/// What a step is bound by: the time between dependent Nodes, or the work in them. A backend may
+/// lay out, fuse and launch the two differently.
+enum class StepForm : std::uint8_t { latency, throughput };
+
 /// Layouts that a Node's best kernel wants. Empty: any layout, as long as full-shaped operands and
 /// the outputs share one ("agnostic").
 struct LayoutWish {
@@ -43,12 +47,14 @@ class Target {
   [[nodiscard]] virtual Support supports(const Node& node) const = 0;
   /// Whether a composite is kept as one Node.
   [[nodiscard]] virtual bool claims(const Node& composite) const = 0;
-  [[nodiscard]] virtual LayoutWish layouts(const Node& node) const = 0;
+  /// Which form a step takes; asked once, of the Graph that the user built.
+  [[nodiscard]] virtual StepForm step_form(const Graph&) const { return StepForm::latency; }
+  [[nodiscard]] virtual LayoutWish layouts(const Node& node, StepForm form) const = 0;
   /// Whether a Node given its inputs and outputs in these layouts can run.
   [[nodiscard]] virtual bool accepts(const Node& node, const Layout& layout) const = 0;
   /// Whether `consumer` may join `region_nodes` (in order) in one fused Region.
   [[nodiscard]] virtual Support can_fuse(std::span<const Node* const> region_nodes,
-                                         const Node& consumer) const = 0;
+                                         const Node& consumer, StepForm form) const = 0;
   /// Whether Regions of batch slices pay here: cores with caches of their own do the work.
   [[nodiscard]] virtual bool slices_batches() const noexcept { return false; }
   [[nodiscard]] virtual std::size_t alignment() const noexcept { return 64; }

@@ -109,7 +109,7 @@ class Fuser {
       if (id != joining) nodes.push_back(&units_.node(id));
     }
     const Node& node = units_.node(joining);
-    const Support support = context_.target.can_fuse(nodes, node);
+    const Support support = context_.target.can_fuse(nodes, node, context_.form);
     if (!support) {
       ++context_.statistics["fuse.refused"];
       refusals_[joining] = support.reason;

@@ -162,7 +162,7 @@ class Chooser {
     } else if (&op == &constant_op()) {
       plan.groups = {{{}, {0}}};  // it is uploaded once, in any layout
     } else if (!op.traits.source) {
-      LayoutWish wish = context_.target.layouts(node);
+      LayoutWish wish = context_.target.layouts(node, context_.form);
       if (wish.agnostic) {
         plan.groups = agnostic_groups(node);
       } else {

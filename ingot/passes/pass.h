@@ -20,6 +20,8 @@ struct PassContext {
   explicit PassContext(const Target& t) : target(t) {}
 
   const Target& target;
+  /// What the target made of the user's Graph; set by run_passes.
+  StepForm form = StepForm::latency;
   /// Variables whose layout is already fixed (another Executable chose it, or the caller owns the
   /// memory); `layouts` honours it.
   LayoutMap fixed_layouts;

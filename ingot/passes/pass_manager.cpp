@@ -64,6 +64,7 @@ std::unique_ptr<Graph> run_passes(const Graph& graph, std::span<const Pass> pass
                                   std::span<const std::string> disabled, PassContext& context) {
   check_disabled(passes, disabled);
   verify(graph, "the user's graph");
+  context.form = context.target.step_form(graph);
   auto current = clone_graph(graph);
   for (const Pass& pass : passes) {
     if (std::find(disabled.begin(), disabled.end(), pass.name) != disabled.end()) {

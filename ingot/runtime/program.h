@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ingot/ir/graph.h"
+#include "ingot/ir/target.h"
 #include "ingot/runtime/kernel.h"
 #include "ingot/runtime/program_stats.h"
 
@@ -57,6 +58,7 @@ struct BoundFetch {
 /// Everything compile() decides. Positions: `main` launches, then `snapshots`, then `commit`
 /// launches (which may overwrite variables in place), then `copies`.
 struct Program {
+  StepForm form = StepForm::latency;
   std::unique_ptr<Graph> graph;
   std::vector<Slot> slots;
   std::vector<int> first_slot;  ///< by node id: slot of output 0

@@ -30,7 +30,7 @@ class RegionBuilder {
       body_->fetch("y" + std::to_string(i), results[i]);
     }
     Node& region = *outer_.add_region(fused_op(), operands_, std::move(body_));
-    const LayoutWish wish = backend.layouts(region);
+    const LayoutWish wish = backend.layouts(region, StepForm::latency);
     if (wish.agnostic) return region;
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       operands_[i].node()->set_layout(0, wish.inputs[i]);
@@ -229,19 +229,19 @@ TEST(Epilogue, SaysWhatMayNotFollow) {
   const Value wide = y + graph.placeholder("c", {DType::f32, {2, 4, 5}});
   const Value total = ops::sum(y, {0});
   const std::vector<const Node*> region{y.node()};
-  EXPECT_TRUE(backend.can_fuse(region, *ops::relu(y).node()));
-  EXPECT_EQ(backend.can_fuse(region, *wide.node()).reason, "an epilogue of [4,5] takes no [2,4,5]");
-  EXPECT_EQ(backend.can_fuse(region, *total.node()).reason, "an epilogue takes no reductions");
+  EXPECT_TRUE(backend.can_fuse(region, *ops::relu(y).node(), StepForm::latency));
+  EXPECT_EQ(backend.can_fuse(region, *wide.node(), StepForm::latency).reason, "an epilogue of [4,5] takes no [2,4,5]");
+  EXPECT_EQ(backend.can_fuse(region, *total.node(), StepForm::latency).reason, "an epilogue takes no reductions");
   const auto update_of = [&](const Shape& shape) {
     const Value p = graph.placeholder("p" + std::to_string(graph.size()), {DType::f32, shape});
     return ops::optimizer_update(ScalarProgram::parse("p - g", std::vector<std::string>{"p", "g"}),
                                  {}, {{{p, p, {}}}})[0]
         .parameter.node();
   };
-  EXPECT_TRUE(backend.can_fuse(region, *update_of({4, 5})));
-  EXPECT_EQ(backend.can_fuse(region, *update_of({5})).reason, "an epilogue of [4,5] takes no [5]");
+  EXPECT_TRUE(backend.can_fuse(region, *update_of({4, 5}), StepForm::latency));
+  EXPECT_EQ(backend.can_fuse(region, *update_of({5}), StepForm::latency).reason, "an epilogue of [4,5] takes no [5]");
   const std::vector<const Node*> sum{total.node()};
-  EXPECT_EQ(backend.can_fuse(sum, *update_of({5})).reason,
+  EXPECT_EQ(backend.can_fuse(sum, *update_of({5}), StepForm::latency).reason,
             "an update follows a convolution or product");
 }
 

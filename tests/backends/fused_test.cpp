@@ -350,7 +350,7 @@ TEST(Fused, ALossJoinsItsOwnGradientAlone) {
   const auto sharp = loss_and_gradient(graph, true, 0.0, logits, labels, g);
   const auto joins = [&](Value loss, Value gradient) {
     const std::vector<const Node*> region{loss.node()};
-    return backend(1).can_fuse(region, *gradient.node()).ok;
+    return backend(1).can_fuse(region, *gradient.node(), StepForm::latency).ok;
   };
   EXPECT_TRUE(joins(pair[0], pair[1]));
   EXPECT_FALSE(joins(pair[0], other[1]));
@@ -368,9 +368,9 @@ TEST(Fused, RefusesWhatItCannotFuse) {
   const Value after = ops::exp(total);
   const Value odd = ops::exp(graph.placeholder("odd", {DType::f32, {5}}));
   const auto reason = [](std::vector<const Node*> region, const Value& consumer) {
-    return backend(1).can_fuse(region, *consumer.node()).reason;
+    return backend(1).can_fuse(region, *consumer.node(), StepForm::latency).reason;
   };
-  EXPECT_TRUE(backend(1).can_fuse(std::vector<const Node*>{y.node()}, *total.node()));
+  EXPECT_TRUE(backend(1).can_fuse(std::vector<const Node*>{y.node()}, *total.node(), StepForm::latency));
   EXPECT_EQ(reason({y.node(), total.node()}, other), "the reductions differ in shape or axes");
   EXPECT_EQ(reason({y.node(), total.node()}, after), "it reads the reduction sum");
   EXPECT_EQ(reason({y.node()}, odd), "[5] does not broadcast to [2,3,4,4]");

@@ -50,15 +50,15 @@ class FaultyBackend final : public Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "faulty"; }
   [[nodiscard]] bool claims(const Node&) const override { return false; }
-  [[nodiscard]] LayoutWish layouts(const Node& node) const override {
-    return inner_->layouts(node);
+  [[nodiscard]] LayoutWish layouts(const Node& node, StepForm form) const override {
+    return inner_->layouts(node, form);
   }
   [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override {
     return inner_->accepts(node, layout);
   }
   [[nodiscard]] Support can_fuse(std::span<const Node* const> nodes,
-                                 const Node& node) const override {
-    return inner_->can_fuse(nodes, node);
+                                 const Node& node, StepForm form) const override {
+    return inner_->can_fuse(nodes, node, form);
   }
   [[nodiscard]] std::shared_ptr<Device> device() const override { return inner_->device(); }
   [[nodiscard]] const KernelTable& kernels() const override { return table_; }

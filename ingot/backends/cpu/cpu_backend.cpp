@@ -61,7 +61,7 @@ const KernelCandidate& CpuBackend::choose(const Node& node,
 
 bool CpuBackend::claims(const Node& composite) const { return supports(composite).ok; }
 
-LayoutWish CpuBackend::layouts(const Node& node) const {
+LayoutWish CpuBackend::layouts(const Node& node, StepForm) const {
   if (is_layout_agnostic(node)) return {};
   LayoutWish wish = conv_layout_wish(node, vector_block_);
   if (!wish.agnostic) return wish;
@@ -77,7 +77,7 @@ bool CpuBackend::accepts(const Node& node, const Layout& layout) const {
 }
 
 Support CpuBackend::can_fuse(std::span<const Node* const> region_nodes,
-                             const Node& consumer) const {
+                             const Node& consumer, StepForm) const {
   return can_join_region(region_nodes, consumer);
 }
 

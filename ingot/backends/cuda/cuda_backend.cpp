@@ -10,6 +10,7 @@
 #include "ingot/backends/cuda/driver.h"
 #include "ingot/backends/cuda/library.h"
 #include "ingot/backends/cuda/nvrtc.h"
+#include "ingot/backends/cuda/step_form.h"
 #include "ingot/base/error.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
@@ -52,7 +53,9 @@ std::shared_ptr<ConvLibrary> CudaBackend::conv_library(std::string& why) const {
 
 bool CudaBackend::claims(const Node& composite) const { return supports(composite).ok; }
 
-LayoutWish CudaBackend::layouts(const Node& node) const {
+StepForm CudaBackend::step_form(const Graph& graph) const { return choose_form(graph, facts_); }
+
+LayoutWish CudaBackend::layouts(const Node& node, StepForm) const {
   LayoutWish wish;
   wish.agnostic = false;
   wish.inputs.assign(node.inputs().size(), Layout{});
@@ -63,7 +66,7 @@ LayoutWish CudaBackend::layouts(const Node& node) const {
 bool CudaBackend::accepts(const Node&, const Layout& layout) const { return layout.is_plain(); }
 
 Support CudaBackend::can_fuse(std::span<const Node* const> region_nodes,
-                              const Node& consumer) const {
+                              const Node& consumer, StepForm) const {
   return can_join(region_nodes, consumer);
 }
 

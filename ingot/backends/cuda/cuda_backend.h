@@ -18,10 +18,11 @@ class CudaBackend final : public Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "cuda"; }
   [[nodiscard]] bool claims(const Node& composite) const override;
-  [[nodiscard]] LayoutWish layouts(const Node& node) const override;
+  [[nodiscard]] StepForm step_form(const Graph& graph) const override;
+  [[nodiscard]] LayoutWish layouts(const Node& node, StepForm form) const override;
   [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override;
   [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
-                                 const Node& consumer) const override;
+                                 const Node& consumer, StepForm form) const override;
   [[nodiscard]] std::size_t alignment() const noexcept override { return 256; }
 
   [[nodiscard]] std::shared_ptr<Device> device() const override;

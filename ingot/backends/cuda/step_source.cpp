@@ -448,8 +448,8 @@ StepSource step_source(const Program& program, const GpuFacts& gpu, const Source
   // compiler still gets through quickly.
   constexpr double kMostCycles = 600e3;
   constexpr std::size_t kMostStages = 250;
-  if (options.library && has_library_work(program)) {
-    return kernels_source(program, sequence(program, gpu, true), options);
+  if (program.form == StepForm::throughput || (options.library && has_library_work(program))) {
+    return kernels_source(program, sequence(program, gpu, options.library), options);
   }
   const Schedule one = schedule(program, gpu);
   std::size_t count = 0;

@@ -62,11 +62,12 @@ class ReferenceBackend final : public Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "reference"; }
   [[nodiscard]] bool claims(const Node&) const override { return false; }
-  [[nodiscard]] LayoutWish layouts(const Node&) const override { return {}; }
+  [[nodiscard]] LayoutWish layouts(const Node&, StepForm) const override { return {}; }
   [[nodiscard]] bool accepts(const Node&, const Layout& layout) const override {
     return layout.is_plain();
   }
-  [[nodiscard]] Support can_fuse(std::span<const Node* const>, const Node&) const override {
+  [[nodiscard]] Support can_fuse(std::span<const Node* const>, const Node&,
+                                 StepForm) const override {
     return Support::no("the reference runs op by op");
   }
   [[nodiscard]] std::shared_ptr<Device> device() const override { return device_; }

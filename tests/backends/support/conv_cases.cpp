@@ -72,7 +72,7 @@ ConvNodes make_conv_nodes(const ConvCase& conv, DType dtype, const Target* targe
           .node();
   if (target == nullptr) return nodes;
   for (Node* node : nodes.all()) {
-    const LayoutWish wish = target->layouts(*node);
+    const LayoutWish wish = target->layouts(*node, StepForm::latency);
     for (std::size_t i = 0; i < wish.inputs.size(); ++i) {
       node->input(i).node()->set_layout(0, wish.inputs[i]);
     }

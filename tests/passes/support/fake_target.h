@@ -41,7 +41,7 @@ class FakeTarget final : public Target {
     return claimed.contains(composite.op().name);
   }
 
-  [[nodiscard]] LayoutWish layouts(const Node& node) const override {
+  [[nodiscard]] LayoutWish layouts(const Node& node, StepForm) const override {
     const Node& primary = primary_of(node);
     const std::string_view op = primary.op().name;
     if (blocked && op.starts_with("conv2d")) return conv_wish(node, primary);
@@ -61,7 +61,7 @@ class FakeTarget final : public Target {
   }
 
   [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
-                                 const Node& consumer) const override {
+                                 const Node& consumer, StepForm) const override {
     if (region_nodes.size() >= max_region) return Support::no("the region is full");
     if (refused.contains(consumer.op().name)) {
       return Support::no("no fused kernel for " + std::string(consumer.op().name));
