@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ingot/backends/cuda/strides.h"
 #include "ingot/base/error.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
@@ -117,9 +118,14 @@ std::string offset_text(std::span<const std::string> coordinates,
   return text.empty() ? "0" : text;
 }
 
-std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to) {
+std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to,
+                                            const Layout& layout) {
   std::vector<std::int64_t> strides(static_cast<std::size_t>(to.rank()), 0);
-  const auto own = shape.strides();
+  const auto laid_out = strides_of(layout, shape);
+  if (!laid_out)
+    throw internal_error(
+        fmt::format("cuda: the layout {} has no strides", layout.to_string(shape.rank())));
+  const std::vector<std::int64_t>& own = laid_out->step;
   const int lead = to.rank() - shape.rank();
   for (int axis = std::max(0, -lead); axis < shape.rank(); ++axis) {
     if (shape[axis] != 1) {
@@ -284,8 +290,10 @@ std::string ElementWriter::fresh() { return fmt::format("v{}", count_++); }
 
 std::string ElementWriter::load(const Value& value, int slot) {
   const Shape& shape = value.shape();
-  const auto strides = broadcast_strides(shape, place_.shape);
-  const bool whole = shape.numel() == place_.shape.numel() && !place_.flat.empty();
+  const auto strides = broadcast_strides(shape, place_.shape, value.layout());
+  const bool same =
+      value.layout() == place_.layout && (value.layout().is_plain() || shape == place_.shape);
+  const bool whole = same && shape.numel() == place_.shape.numel() && !place_.flat.empty();
   const std::string offset = whole ? place_.flat : offset_text(place_.coordinates, strides);
   const std::string name = fresh();
   code_ += fmt::format("const {} {} = get({}, {});\n", compute_type(value.dtype()), name,

@@ -22,12 +22,13 @@ struct Region {
 };
 Region region_of(const Node& node, std::span<const int> inputs);
 
-/// Where an element is computed: a shape with a variable for each coordinate and for the flat,
-/// row-major index. Empty names where they are not known.
+/// Where an element is computed: a shape with a variable for each coordinate and for the place in
+/// memory of a Value of that shape in `layout`. Empty names where they are not known.
 struct Place {
   Shape shape;
   std::vector<std::string> coordinates;
   std::string flat;
+  Layout layout = {};
 };
 
 /// `const u32 p0 = ...` for every axis of `dims` from the flat index `index`; returns the names.
@@ -36,8 +37,10 @@ std::vector<std::string> write_decode(std::string& code, const std::string& pref
 /// Sum of coordinates times strides; "0" for none.
 std::string offset_text(std::span<const std::string> coordinates,
                         std::span<const std::int64_t> strides);
-/// Row-major strides of `shape` as it broadcasts to `place` (0 along repeated axes).
-std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to);
+/// Strides of `shape` as it broadcasts to `to` (0 along repeated axes). The layout has such
+/// strides.
+std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to,
+                                            const Layout& layout = {});
 
 /// Appends to `code` what gives elements at one place.
 class ElementWriter {
