@@ -36,6 +36,7 @@ ingot::emulator::Launch make_launch(CUfunction function, ingot::emulator::Index 
   launch.grid.grid = grid;
   launch.grid.block = block;
   launch.grid.shared_bytes = shared;
+  launch.grid.cluster = launch.function->cluster;
   return launch;
 }
 

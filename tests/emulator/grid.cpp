@@ -298,6 +298,7 @@ void Grid::run_blocks(std::vector<Block>& blocks) {
 
 std::string Grid::run(std::optional<Stacks>& stacks) {
   const unsigned total = launch_.grid.x * launch_.grid.y * launch_.grid.z;
+  if (total % launch_.cluster != 0) return "a grid that is no whole number of clusters";
   const unsigned together = launch_.cooperative ? total : launch_.cluster;
   const std::size_t wanted = static_cast<std::size_t>(together) * threads();
   if (!stacks || stacks->count() < wanted) stacks.emplace(wanted);

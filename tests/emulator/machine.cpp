@@ -197,7 +197,10 @@ Function* find(Module& module, const char* name) {
       reinterpret_cast<void (*)(void**)>(dlsym(module.library, ("ingot_call_" + text).c_str()));
   const auto sizes = reinterpret_cast<unsigned (*)(unsigned*)>(
       dlsym(module.library, ("ingot_sizes_" + text).c_str()));
-  if (function->call == nullptr || sizes == nullptr) return nullptr;
+  const auto cluster =
+      reinterpret_cast<unsigned (*)()>(dlsym(module.library, ("ingot_cluster_" + text).c_str()));
+  if (function->call == nullptr || sizes == nullptr || cluster == nullptr) return nullptr;
+  function->cluster = cluster();
   unsigned bytes[256];
   const unsigned count = sizes(bytes);
   function->sizes.assign(bytes, bytes + count);

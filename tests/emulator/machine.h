@@ -59,6 +59,7 @@ struct Function {
   std::string name;
   void (*call)(void**) = nullptr;
   std::vector<std::size_t> sizes;  ///< of the parameters, in bytes
+  unsigned cluster = 1;            ///< blocks, from the kernel's text
   unsigned most_shared = kSharedUnasked;
 };
 

@@ -120,7 +120,7 @@ DEV void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1, MmaF16) {
 
 DEV u32 cluster_rank() { return ingot::emulator::here().cluster_rank; }
 DEV void cluster_barrier() { ingot::emulator::table->wait_cluster(); }
-DEV float cluster_load(u32 address, u32 rank) {
+DEV float4 cluster_load(u32 address, u32 rank) {
   const char* local = ingot::emulator::shared_at(address);
-  return *(const float*)ingot::emulator::table->cluster_shared(local, rank);
+  return *(const float4*)ingot::emulator::table->cluster_shared(local, rank);
 }

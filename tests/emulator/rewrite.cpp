@@ -42,6 +42,13 @@ Kernel find_kernel(const std::string& text, std::size_t from) {
   return {};
 }
 
+/// Blocks of a cluster along x.
+std::string cluster_of(const std::string& declaration) {
+  static const std::regex dimensions(R"(__cluster_dims__\(\s*(\d+))");
+  std::smatch found;
+  return std::regex_search(declaration, found, dimensions) ? found[1].str() : "1";
+}
+
 }  // namespace
 
 std::string rewrite_kernels(const std::string& source) {
@@ -70,6 +77,8 @@ std::string rewrite_kernels(const std::string& source) {
            kernel.name + ", a); }\n";
     out += kExported + "unsigned ingot_sizes_" + kernel.name + "(unsigned* s) { return " + caller +
            "sizes(s); }\n";
+    out += kExported + "unsigned ingot_cluster_" + kernel.name + "() { return " +
+           cluster_of(declaration) + "; }\n";
     out += declaration;
     from = kernel.end;
   }
