@@ -1,4 +1,6 @@
-// Products and convolutions by our own kernels: tiles in shared memory, or lanes along the sum.
+// Tiles in shared memory, or lanes along the sum.
+#include "ingot/backends/cuda/contract_kernels.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -317,7 +319,15 @@ class ContractKernel final : public CudaKernel {
   ContractProblem problem_;
 };
 
-Support supports_contract(const Node& node, const Backend&) {
+Support supports_contract(const Node& node, const Backend&) { return supports_tiles(node); }
+
+std::unique_ptr<Kernel> make_contract(const KernelProblem& problem, const Backend&) {
+  return make_tiles(problem);
+}
+
+}  // namespace
+
+Support supports_tiles(const Node& node) {
   if (const Support types = check_types(node); !types) return types;
   const Region region = region_of(node, std::vector<int>(node.inputs().size()));
   if (region.producer == nullptr || !is_contraction(*region.producer)) {
@@ -339,11 +349,9 @@ Support supports_contract(const Node& node, const Backend&) {
   return Support::yes();
 }
 
-std::unique_ptr<Kernel> make_contract(const KernelProblem& problem, const Backend&) {
+std::unique_ptr<CudaKernel> make_tiles(const KernelProblem& problem) {
   return std::make_unique<ContractKernel>(problem);
 }
-
-}  // namespace
 
 void register_contract_kernels(KernelTable& table) {
   for (const OpDef* op : {&matmul_op(), &conv2d_op(), &conv2d_input_grad_op(),

@@ -175,7 +175,7 @@ class GraphRunner final : public StepRunner {
     CUlaunchConfig config{};
     config.gridDimX = kernel.blocks;
     config.gridDimY = config.gridDimZ = 1;
-    config.blockDimX = kThreads;
+    config.blockDimX = static_cast<unsigned>(text.threads);
     config.blockDimY = config.blockDimZ = 1;
     config.sharedMemBytes = static_cast<unsigned>(text.shared_bytes);
     config.hStream = stream;

@@ -15,7 +15,7 @@
 
 namespace ingot::cuda {
 
-/// Threads of every block; device/prelude.inc has the same.
+/// Threads of a block; device/prelude.inc has the same.
 inline constexpr int kThreads = 512;
 
 /// How the units of a stage are given to blocks.
@@ -60,6 +60,10 @@ struct Stage {
   std::int64_t units = 1;
   std::int64_t units_per_item = 0;  ///< mode item: units = items * units_per_item
   int shared_bytes = 0;
+  /// Of a block, and blocks to a cluster: other than these only in a kernel of its own, which then
+  /// has one block a unit.
+  int threads = kThreads;
+  int cluster = 1;
   std::vector<Access> accesses;
   bool commit = false;  ///< changes variables: called off after a failure
   double flops = 0;

@@ -24,10 +24,16 @@ constexpr std::string_view kReduce =
 constexpr std::string_view kContract =
 #include "ingot/backends/cuda/device/contract.inc"
     ;
+constexpr std::string_view kMmaIntrinsics =
+#include "ingot/backends/cuda/device/mma_intrinsics.inc"
+    ;
+constexpr std::string_view kMma =
+#include "ingot/backends/cuda/device/mma.inc"
+    ;
 
 std::string header() {
-  return std::string(kIntrinsics) + std::string(kPrelude) + std::string(kReduce) +
-         std::string(kContract);
+  return std::string(kIntrinsics) + std::string(kMmaIntrinsics) + std::string(kPrelude) +
+         std::string(kReduce) + std::string(kContract) + std::string(kMma);
 }
 
 /// Where a block keeps its item's part of a slot in shared memory.
@@ -415,15 +421,18 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     kernel.blocks = std::min<std::int64_t>(stage.units, 1 << 20);
     kernel.touches = Touches(program, placed).run(kernel.pointers);
     kernel.seconds = expected_seconds(stage, kernel.touches);
+    kernel.threads = stage.threads;
     kernel.shared_bytes = stage.shared_bytes;
     if (fresh) {
+      const std::string cluster =
+          stage.cluster > 1 ? fmt::format("__cluster_dims__({}, 1, 1) ", stage.cluster) : "";
       source.text += fmt::format(
-          "// {}\nnamespace {} {{\n{}extern \"C\" __global__ void __launch_bounds__({}) {}(const "
+          "// {}\nnamespace {} {{\n{}extern \"C\" __global__ void {}__launch_bounds__({}) {}(const "
           "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
           "smem[];\n{}}}\n}}\n",
           stage.what, kernel.name + "_",
-          params_struct("Params", kernel.pointers.size(), program.feeds.size()), kThreads,
-          kernel.name, body);
+          params_struct("Params", kernel.pointers.size(), program.feeds.size()), cluster,
+          stage.threads, kernel.name, body);
     }
     source.kernels.push_back(std::move(kernel));
   }

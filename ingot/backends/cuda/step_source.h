@@ -33,6 +33,7 @@ struct KernelText {
   std::vector<std::string> timed;  ///< what each counter of a profiled kernel counts
   std::vector<Pointer> pointers;
   std::int64_t blocks = 1;  ///< wanted; a cooperative kernel gets at most what fits at once
+  int threads = kThreads;
   int shared_bytes = 0;
   bool cooperative = false;
   /// A kernel of one stage: what it reads and writes; the device's Control is root kControl.

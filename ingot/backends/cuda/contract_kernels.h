@@ -1,0 +1,14 @@
+// Products and convolutions by tiles of scalar products: any layout-free problem in any mode.
+#pragma once
+
+#include <memory>
+
+#include "ingot/backends/cuda/cuda_kernel.h"
+#include "ingot/runtime/backend.h"
+
+namespace ingot::cuda {
+
+Support supports_tiles(const Node& node);
+std::unique_ptr<CudaKernel> make_tiles(const KernelProblem& problem);
+
+}  // namespace ingot::cuda
