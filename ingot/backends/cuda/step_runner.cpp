@@ -67,7 +67,10 @@ StepRunner::StepRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice>
       feed_buffers_(program_.feeds.size()),
       feed_data_(program_.feeds.size(), nullptr) {
   device_->make_current();
-  check(driver().StreamCreate(&handles_.stream, CU_STREAM_DEFAULT), "making a stream");
+  // Before side lanes, which have the least priority; what is beyond the range is cut to it.
+  constexpr int kFirst = -100;
+  check(driver().StreamCreateWithPriority(&handles_.stream, CU_STREAM_DEFAULT, kFirst),
+        "making a stream");
   device_->fill(control_.data(), std::byte{0}, kControlBytes);
   const ControlRecord fresh;
   device_->copy_to_device(control_.data(), &fresh, sizeof(fresh));
