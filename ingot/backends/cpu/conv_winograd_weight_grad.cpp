@@ -29,9 +29,12 @@ class WinogradWeightGrad final : public Kernel {
     const std::int64_t groups = std::clamp<std::int64_t>(16 / parts_, 1, shape_.n);
     images_ =
         slice_batch(shape_.n, std::min(groups, group_batch(ConvProblem::of(problem.node)).count));
+    groups_ = images_.count;
+    if (!backend.is_serial()) cut_images();
     const std::int64_t bytes = 4 * kWinogradPlanes * (in_part_ + out_part_);
+    const std::int64_t most = cuts_images_ ? first_of(1) : images_.images * grid_.image();
     tiles_ = std::clamp<std::int64_t>(backend.caches().l2 / 2 / bytes, 16,
-                                      std::max<std::int64_t>(images_.images * grid_.image(), 16));
+                                      std::max<std::int64_t>(most, 16));
     // A step that is no power of two: the planes must not fall onto the same lines of the cache.
     input_plane_ = tiles_ * in_part_ + 16;
     gradient_plane_ = tiles_ * out_part_ + 16;
@@ -42,23 +45,38 @@ class WinogradWeightGrad final : public Kernel {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "winograd"; }
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
-    return 4 * (worker_ * pool_.size() + partial_ * (images_.count - 1));
+    return 4 * (worker_ * pool_.size() + partial_ * (groups_ - 1));
   }
 
   void run(const KernelContext& context) noexcept override {
     float* scratch = reinterpret_cast<float*>(context.scratch);
     float* partials = scratch + worker_ * pool_.size();
     float* result = context.at<float>(slots_.w);
-    pool_.parallel_for(images_.count * parts_, [&](std::int64_t task, int worker) {
+    pool_.parallel_for(groups_ * parts_, [&](std::int64_t task, int worker) {
       const std::int64_t group = task / parts_;
       float* weights = group == 0 ? result : partials + (group - 1) * partial_;
       sum_group(context, scratch + worker * worker_, group, task % parts_, weights);
     });
-    add_partials(result, partials, partial_, images_.count - 1, weights(), pool_);
+    add_partials(result, partials, partial_, groups_ - 1, weights(), pool_);
   }
 
  private:
   [[nodiscard]] std::int64_t weights() const noexcept { return 9 * shape_.in * shape_.out; }
+
+  /// Parts of images where whole ones are too few for several threads.
+  void cut_images() {
+    // Fewer tiles would not outweigh the transformation of their sums.
+    constexpr std::int64_t kLeastTiles = 64;
+    constexpr std::int64_t kTasks = 4;
+    const std::int64_t most = std::min(kTasks / parts_, shape_.n * grid_.image() / kLeastTiles);
+    cuts_images_ = most > groups_;
+    if (cuts_images_) groups_ = most;
+  }
+  /// The first tile of a group.
+  [[nodiscard]] std::int64_t first_of(std::int64_t group) const noexcept {
+    const std::int64_t image = grid_.image();
+    return cuts_images_ ? shape_.n * image * group / groups_ : group * images_.images * image;
+  }
 
   void sum_group(const KernelContext& context, float* scratch, std::int64_t group,
                  std::int64_t part, float* weights) const noexcept {
@@ -68,8 +86,8 @@ class WinogradWeightGrad final : public Kernel {
     float* tiles = scratch;
     float* gradients = tiles + kWinogradPlanes * input_plane_;
     float* sums = gradients + kWinogradPlanes * gradient_plane_;
-    const std::int64_t begin = group * images_.images * grid_.image();
-    const std::int64_t end = begin + images_.images_of(group) * grid_.image();
+    const std::int64_t begin = first_of(group);
+    const std::int64_t end = std::min(first_of(group + 1), shape_.n * grid_.image());
     for (std::int64_t tile = begin; tile < end; tile += tiles_) {
       const std::int64_t stop = std::min(tile + tiles_, end);
       transform(context, first_in, first_out, tile, stop, tiles, gradients);
@@ -123,7 +141,9 @@ class WinogradWeightGrad final : public Kernel {
   WinogradGrid grid_;
   WinogradCode code_;
   ThreadPool& pool_;
-  BatchSlices images_;
+  BatchSlices images_;  ///< of each group, unless groups cut images
+  std::int64_t groups_ = 1;
+  bool cuts_images_ = false;
   std::int64_t in_part_ = 0, out_part_ = 0, parts_ = 1;
   std::int64_t tiles_ = 0;  ///< at a time
   std::int64_t input_plane_ = 0, gradient_plane_ = 0, sum_plane_ = 0;
