@@ -33,5 +33,10 @@ TEST(SmallNets, AFewStepAsTheReferenceDoes) {
   for (std::uint64_t seed = 0; seed < 6; ++seed) expect_like_reference(seed, 2);
 }
 
+TEST(SmallNets, AFewStepAsTheReferenceDoesOnAGpu) {
+  if (!has_gpu()) GTEST_SKIP() << "needs a GPU";
+  for (std::uint64_t seed = 0; seed < 3; ++seed) expect_like_reference(seed, 2, "cuda");
+}
+
 }  // namespace
 }  // namespace ingot::small_nets

@@ -1,8 +1,10 @@
-// One training step of a small net on the CPU against the reference.
+// One training step of a small net on a device against the reference.
 #pragma once
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include "ingot/base/error.h"
 #include "ingot/engine/compile.h"
 #include "ingot/train/step_check.h"
 #include "tests/bench/support/small_nets.h"
@@ -10,11 +12,12 @@
 namespace ingot::small_nets {
 
 /// Loss, and every gradient as the optimizer's state keeps it after one step.
-inline void expect_like_reference(std::uint64_t seed, std::int64_t batch) {
+inline void expect_like_reference(std::uint64_t seed, std::int64_t batch,
+                                  std::string_view device = "cpu") {
   const Net net = make_net(seed);
   SCOPED_TRACE(to_json(net).dump());
   const Graph graph = train_graph(net, batch);
-  VariableStore store(make_backend("cpu"), 1);
+  VariableStore store(make_backend(device), 1);
   VariableStore judge_store(make_backend("reference"), 1);
   Executable exe = compile(graph, store);
   Executable judge = compile(graph, judge_store);
@@ -33,6 +36,18 @@ inline void expect_like_reference(std::uint64_t seed, std::int64_t batch) {
     ++gradients;
   }
   EXPECT_GE(gradients, 4);
+}
+
+/// Whether there is a GPU, real or emulated; says so if not.
+inline bool has_gpu() {
+  try {
+    (void)make_backend("cuda");
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unsupported) throw;
+    fmt::print("{}\n", error.message());
+    return false;
+  }
 }
 
 }  // namespace ingot::small_nets

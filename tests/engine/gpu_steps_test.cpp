@@ -1,0 +1,239 @@
+// Whole steps on a GPU, in both forms: one kernel for the step, and a captured graph of many. On a
+// real one or on the emulated one (tests/emulator); skips without either.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "ingot/base/error.h"
+#include "ingot/base/philox.h"
+#include "ingot/engine/compile.h"
+#include "ingot/memory/buffer.h"
+#include "tests/engine/support/training.h"
+#include "tests/passes/support/resnet.h"
+
+namespace ingot {
+namespace {
+
+constexpr std::int64_t kBatch = 2;
+constexpr std::int64_t kSide = 8;
+
+/// Random images and labels of `steps` steps, one step behind the other.
+struct Data {
+  std::size_t pixels;
+  std::vector<float> images;
+  std::vector<std::int32_t> labels;
+
+  explicit Data(int steps, std::int64_t side = kSide)
+      : pixels(static_cast<std::size_t>(kBatch * 3 * side * side)),
+        images(pixels * static_cast<std::size_t>(steps)),
+        labels(static_cast<std::size_t>(kBatch * steps)) {
+    for (std::size_t i = 0; i < images.size(); ++i) images[i] = 2 * philox_uniform(5, 0, 0, i) - 1;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      labels[i] = static_cast<std::int32_t>(philox_below(5, 1, 0, i, 10));
+    }
+  }
+  [[nodiscard]] std::vector<Feed> step(int s) const {
+    const auto at = static_cast<std::size_t>(s);
+    return {{"input", images.data() + at * pixels, pixels * sizeof(float)},
+            {"labels", labels.data() + at * kBatch, kBatch * sizeof(std::int32_t)}};
+  }
+  [[nodiscard]] std::vector<Feed> all() const {
+    return {{"input", images.data(), images.size() * sizeof(float)},
+            {"labels", labels.data(), labels.size() * sizeof(std::int32_t)}};
+  }
+};
+
+std::vector<double> losses_of(Executable& exe) {
+  std::vector<double> losses;
+  const auto at = static_cast<std::size_t>(exe.losses().index_of("loss"));
+  while (const auto entry = exe.losses().pop()) losses.push_back(entry->values[at]);
+  return losses;
+}
+
+void expect_equal(const VariableStore& got, const VariableStore& want) {
+  for (const Segment* segment : want.segments()) {
+    EXPECT_EQ(got.read(segment->name), want.read(segment->name)) << segment->name;
+  }
+}
+
+void expect_close(const HostTensor& got, const HostTensor& want, double relative) {
+  double difference = 0;
+  double norm = 0;
+  for (std::int64_t i = 0; i < want.type().numel(); ++i) {
+    const double w = want.view().get(i);
+    difference += std::pow(got.view().get(i) - w, 2);
+    norm += w * w;
+  }
+  EXPECT_LE(std::sqrt(difference), relative * std::sqrt(norm) + 1e-6);
+}
+
+/// With a net of many small stages, whose step is a captured graph.
+class GpuSteps : public testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      backend_ = make_backend("cuda");
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::unsupported) throw;
+      GTEST_SKIP() << error.message();
+    }
+  }
+  std::shared_ptr<Backend> backend_;
+  testing_support::ResNet18 net_{kBatch, 4, kSide};
+};
+
+TEST_F(GpuSteps, ACapturedStepTrainsAsTheReferenceDoes) {
+  const Data data(3);
+  VariableStore here(backend_, 1);
+  VariableStore there(make_backend("reference"), 1);
+  Executable exe = compile(net_.graph, here);
+  Executable judge = compile(net_.graph, there);
+  for (int step = 0; step < 3; ++step) {
+    exe.step(data.step(step));
+    judge.step(data.step(step));
+  }
+  const std::vector<double> got = losses_of(exe);
+  const std::vector<double> want = losses_of(judge);
+  ASSERT_EQ(got.size(), 3u);
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-3 * want[i]) << i;
+  EXPECT_NE(got.front(), got.back());
+  for (const Segment* segment : there.segments()) {
+    SCOPED_TRACE(segment->name);
+    expect_close(here.read(segment->name), there.read(segment->name), 2e-3);
+  }
+}
+
+TEST_F(GpuSteps, CapturedStepsInOneCallAreTheSameSteps) {
+  const Data data(3);
+  VariableStore one_store(backend_, 1);
+  VariableStore many_store(backend_, 1);
+  Executable one = compile(net_.graph, one_store);
+  Executable many = compile(net_.graph, many_store);
+  for (int step = 0; step < 3; ++step) one.step(data.step(step));
+  many.run_steps(3, data.all());
+  EXPECT_EQ(losses_of(one), losses_of(many));
+  expect_equal(many_store, one_store);
+}
+
+TEST_F(GpuSteps, ACapturedStepReadsFeedsWhereverTheyLie) {
+  const Data data(2);
+  VariableStore host_store(backend_, 1);
+  VariableStore device_store(backend_, 1);
+  Executable host = compile(net_.graph, host_store);
+  Executable device = compile(net_.graph, device_store);
+  std::vector<Buffer> buffers;
+  for (int step = 0; step < 2; ++step) {
+    host.step(data.step(step));
+    std::vector<Feed> feeds = data.step(step);
+    for (Feed& feed : feeds) {
+      buffers.push_back(Buffer::allocate(backend_->device(), feed.bytes, feed.name));
+      backend_->device()->copy_to_device(buffers.back().data(), feed.data, feed.bytes);
+      feed = {feed.name, buffers.back().data(), feed.bytes, {}, true};
+    }
+    device.step(feeds);
+  }
+  EXPECT_EQ(losses_of(host), losses_of(device));
+  expect_equal(device_store, host_store);
+}
+
+TEST_F(GpuSteps, ACapturedStepWithBrokenDataChangesNothing) {
+  Data data(3);
+  data.labels[kBatch + 1] = 10;  // step 1
+  VariableStore store(backend_, 1);
+  VariableStore one_step(backend_, 1);
+  Executable exe = compile(net_.graph, store);
+  Executable judge = compile(net_.graph, one_step);
+  judge.step(data.step(0));
+  for (int step = 0; step < 3; ++step) exe.step(data.step(step));
+  try {
+    exe.wait();
+    ADD_FAILURE() << "no error for a label out of range";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalid_data) << error.what();
+    EXPECT_NE(error.message().find("below the number of classes, got 10 at element 1"),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_EQ(exe.steps_run(), 1);
+  expect_equal(store, one_step);
+}
+
+TEST_F(GpuSteps, ACapturedStepWithALossThatIsNotFiniteChangesNothing) {
+  Data data(2);
+  data.images[data.pixels + 1] = std::numeric_limits<float>::infinity();
+  VariableStore store(backend_, 1);
+  VariableStore one_step(backend_, 1);
+  Executable exe = compile(net_.graph, store);
+  Executable judge = compile(net_.graph, one_step);
+  judge.step(data.step(0));
+  exe.step(data.step(0));
+  exe.step(data.step(1));
+  try {
+    exe.wait();
+    ADD_FAILURE() << "no error for a loss that is not finite";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::numerics) << error.what();
+  }
+  expect_equal(store, one_step);
+}
+
+TEST_F(GpuSteps, GoOnWhenTheScratchMoves) {
+  const Data data(2);
+  const Data large_data(1, 2 * kSide);
+  const testing_support::ResNet18 large(kBatch, 4, 2 * kSide);
+  VariableStore store(backend_, 1);
+  VariableStore alone(backend_, 1);
+  Executable exe = compile(net_.graph, store);
+  Executable judge = compile(net_.graph, alone);
+  exe.step(data.step(0));
+  exe.wait();
+  // The same variables in a step that needs more memory.
+  Executable larger = compile(large.graph, store);
+  exe.step(data.step(1));
+  for (int step = 0; step < 2; ++step) judge.step(data.step(step));
+  EXPECT_EQ(losses_of(exe), losses_of(judge));
+  expect_equal(store, alone);
+}
+
+/// Every byte of the device's memory is asked for by the end of the second step.
+template <typename Step>
+void expect_no_allocation(Device& device, Executable& exe, Step&& step) {
+  for (int i = 0; i < 2; ++i) step(i);
+  exe.wait();
+  const AllocationCounts before = device.allocation_stats().counts();
+  const std::size_t free = device.memory_info().free_bytes;
+  for (int i = 0; i < 5; ++i) step(i);
+  exe.wait();
+  EXPECT_EQ(device.allocation_stats().counts(), before);
+  EXPECT_EQ(device.memory_info().free_bytes, free);
+}
+
+TEST_F(GpuSteps, AllocateNothingAfterTheFirst) {
+  const Data data(2);
+  VariableStore store(backend_, 1);
+  Executable captured = compile(net_.graph, store);
+  expect_no_allocation(*backend_->device(), captured,
+                       [&](int i) { captured.step(data.step(i % 2)); });
+  testing_support::Training one({.model = "seed-cnn", .batch = 4, .device = "cuda"});
+  expect_no_allocation(*one.store().backend()->device(), one.executable(),
+                       [&](int) { one.step(); });
+}
+
+TEST_F(GpuSteps, OneKernelTrainsAsTheReferenceDoes) {
+  for (const char* model : {"seed-cnn", "mlp784"}) {
+    SCOPED_TRACE(model);
+    testing_support::Training here({.model = model, .batch = 4, .device = "cuda"});
+    testing_support::Training there({.model = model, .batch = 4, .device = "reference"});
+    here.steps(4);
+    there.steps(4);
+    const std::vector<double> got = losses_of(here.executable());
+    const std::vector<double> want = losses_of(there.executable());
+    ASSERT_EQ(got.size(), 4u);
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-4 * want[i]) << i;
+  }
+}
+
+}  // namespace
+}  // namespace ingot
