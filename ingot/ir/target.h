@@ -55,6 +55,9 @@ class Target {
   /// Whether `consumer` may join `region_nodes` (in order) in one fused Region.
   [[nodiscard]] virtual Support can_fuse(std::span<const Node* const> region_nodes,
                                          const Node& consumer, StepForm form) const = 0;
+  /// Whether a strided conv2d, or its weight gradient, is better off over blocks of pixels; see the
+  /// pass space_to_depth.
+  [[nodiscard]] virtual bool wants_space_to_depth(const Node&, StepForm) const { return false; }
   /// Whether Regions of batch slices pay here: cores with caches of their own do the work.
   [[nodiscard]] virtual bool slices_batches() const noexcept { return false; }
   [[nodiscard]] virtual std::size_t alignment() const noexcept { return 64; }

@@ -24,6 +24,8 @@ std::span<const Pass> pass_list() {
            true},
       Pass{"simplify", "folds constants, applies identities", simplify},
       Pass{"fold_scales", "moves constant factors of channels into constant weights", fold_scales},
+      Pass{"space_to_depth", "makes strided convolutions over a few channels dense",
+           space_to_depth},
       Pass{"common_subexpressions", "computes equal Nodes once", eliminate_common_subexpressions},
       Pass{"dead_code", "drops what no fetch and no assign needs", eliminate_dead_code},
 

@@ -70,6 +70,13 @@ Support CudaBackend::can_fuse(std::span<const Node* const> region_nodes,
   return can_join(region_nodes, consumer);
 }
 
+bool CudaBackend::wants_space_to_depth(const Node& conv, StepForm form) const {
+  // Kernels of the captured form load whole groups of channels: fewer are padded to that many, for
+  // every tap of the kernel.
+  constexpr std::int64_t kGroup = 8;
+  return form == StepForm::throughput && conv.input_type(0).shape[1] <= kGroup / 2;
+}
+
 std::shared_ptr<Device> CudaBackend::device() const {
   if (device_ == nullptr) {
     throw unsupported_error("device \"cuda\": must have a GPU to run on, got a plan for one");

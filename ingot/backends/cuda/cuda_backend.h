@@ -23,6 +23,7 @@ class CudaBackend final : public Backend {
   [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override;
   [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
                                  const Node& consumer, StepForm form) const override;
+  [[nodiscard]] bool wants_space_to_depth(const Node& conv, StepForm form) const override;
   [[nodiscard]] std::size_t alignment() const noexcept override { return 256; }
 
   [[nodiscard]] std::shared_ptr<Device> device() const override;

@@ -28,6 +28,8 @@ class FakeTarget final : public Target {
   bool slices = false;
   CacheSizes cache_sizes;
   std::set<std::string, std::less<>> unsliced;
+  /// Channels up to which strided convolutions are wanted over blocks of pixels.
+  std::int64_t gathers_channels = 0;
   /// Agnostic ops that take plain memory only.
   std::set<std::string, std::less<>> plain_only;
 
@@ -60,8 +62,12 @@ class FakeTarget final : public Target {
     return layout.is_plain() || !plain_only.contains(node.op().name);
   }
 
-  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
-                                 const Node& consumer, StepForm) const override {
+  [[nodiscard]] bool wants_space_to_depth(const Node& node, StepForm) const override {
+    return node.input_type(0).shape[1] <= gathers_channels;
+  }
+
+  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
+                                 StepForm) const override {
     if (region_nodes.size() >= max_region) return Support::no("the region is full");
     if (refused.contains(consumer.op().name)) {
       return Support::no("no fused kernel for " + std::string(consumer.op().name));
