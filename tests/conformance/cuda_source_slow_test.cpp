@@ -62,7 +62,7 @@ TEST_F(CudaSource, ACaseOfEveryRecord) {
       }
       // The stages are the same in both forms; each case compiles one of them.
       const StepSource source = source_of(*program, compiled % 2 == 0);
-      EXPECT_NO_THROW(compile_kernels(source.text, kArch)) << source.text;
+      EXPECT_NO_THROW(compile_kernels(source.texts, kArch)) << source.texts.front();
       ++compiled;
       if (HasFailure()) return;
     }
@@ -82,7 +82,7 @@ TEST_F(CudaSource, TrainingStepsOfSmallModels) {
     const bool one = program.form == StepForm::latency;
     EXPECT_EQ(chosen.kernels.size() == 1, one);
     EXPECT_EQ(chosen.kernels.front().cooperative, one);
-    EXPECT_NO_THROW(compile_kernels(chosen.text, kArch)) << chosen.text;
+    EXPECT_NO_THROW(compile_kernels(chosen.texts, kArch)) << chosen.texts.front();
   }
 }
 

@@ -65,8 +65,8 @@ LayoutWish CudaBackend::layouts(const Node& node, StepForm) const {
 
 bool CudaBackend::accepts(const Node&, const Layout& layout) const { return layout.is_plain(); }
 
-Support CudaBackend::can_fuse(std::span<const Node* const> region_nodes,
-                              const Node& consumer, StepForm) const {
+Support CudaBackend::can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
+                              StepForm) const {
   return can_join(region_nodes, consumer);
 }
 

@@ -21,8 +21,8 @@ class CudaBackend final : public Backend {
   [[nodiscard]] StepForm step_form(const Graph& graph) const override;
   [[nodiscard]] LayoutWish layouts(const Node& node, StepForm form) const override;
   [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override;
-  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
-                                 const Node& consumer, StepForm form) const override;
+  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
+                                 StepForm form) const override;
   [[nodiscard]] bool wants_space_to_depth(const Node& conv, StepForm form) const override;
   [[nodiscard]] std::size_t alignment() const noexcept override { return 256; }
 

@@ -1,6 +1,7 @@
 // Compiling generated kernels, and keeping what was compiled.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,8 @@ namespace ingot::cuda {
 /// from the cache in the user's cache folder when it is there. Errors: unsupported without NVRTC;
 /// internal with the compiler's log.
 std::vector<char> compile_kernels(const std::string& source, int arch);
+/// The same of each, several at once.
+std::vector<std::vector<char>> compile_kernels(std::span<const std::string> sources, int arch);
 /// The same, never from the cache.
 std::vector<char> compile_uncached(const std::string& source, int arch);
 /// Why kernels cannot be compiled; empty when they can.

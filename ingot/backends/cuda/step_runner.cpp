@@ -40,7 +40,9 @@ std::size_t count_scalars(const Program& program) {
 
 StepHandles::~StepHandles() {
   if (stream != nullptr) driver().StreamSynchronize(stream);
-  if (module != nullptr) driver().ModuleUnload(module);
+  for (const CUmodule module : modules) {
+    if (module != nullptr) driver().ModuleUnload(module);
+  }
   if (stream != nullptr) driver().StreamDestroy(stream);
 }
 
@@ -133,12 +135,15 @@ void StepRunner::report_times() noexcept {
 }
 
 void StepRunner::load() {
-  const std::vector<char> code = compile_kernels(source_.text, device_->facts().arch);
-  check(driver().ModuleLoadData(&handles_.module, code.data()), "loading kernels");
+  for (const std::vector<char>& code : compile_kernels(source_.texts, device_->facts().arch)) {
+    check(driver().ModuleLoadData(&handles_.modules.emplace_back(nullptr), code.data()),
+          "loading kernels");
+  }
   for (const KernelText& text : source_.kernels) {
     Loaded& kernel = loaded_.emplace_back();
     if (text.library != nullptr) continue;
-    check(driver().ModuleGetFunction(&kernel.function, handles_.module, text.name.c_str()),
+    check(driver().ModuleGetFunction(&kernel.function, handles_.modules[text.module],
+                                     text.name.c_str()),
           "finding a kernel");
     check(driver().FuncSetAttribute(
               kernel.function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, text.shared_bytes),

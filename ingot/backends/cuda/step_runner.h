@@ -21,7 +21,7 @@ namespace ingot::cuda {
 /// Handles that are given back with their owner.
 struct StepHandles {
   CUstream stream = nullptr;
-  CUmodule module = nullptr;
+  std::vector<CUmodule> modules;
 
   StepHandles() = default;
   ~StepHandles();

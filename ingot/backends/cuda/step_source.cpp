@@ -273,16 +273,17 @@ class OneKernel {
     }
     body += "}\n";
     StepSource source;
-    source.text = header() +
-                  params_struct("Params", binder_.pointers().size(), program_.feeds.size()) +
-                  functions_ +
-                  fmt::format(
-                      "extern \"C\" __global__ void __launch_bounds__({}) step_kernel(const "
-                      "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
-                      "local[];\nchar* const smem = local + {};\n"
-                      "const int block = blockIdx.x, blocks = gridDim.x;\n",
-                      kThreads, local_bytes_) +
-                  body + "}\n";
+    std::string text = header() +
+                       params_struct("Params", binder_.pointers().size(), program_.feeds.size()) +
+                       functions_ +
+                       fmt::format(
+                           "extern \"C\" __global__ void __launch_bounds__({}) step_kernel(const "
+                           "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
+                           "local[];\nchar* const smem = local + {};\n"
+                           "const int block = blockIdx.x, blocks = gridDim.x;\n",
+                           kThreads, local_bytes_) +
+                       body + "}\n";
+    source.texts.push_back(std::move(text));
     kernel_.shared_bytes += static_cast<int>(local_bytes_);
     kernel_.name = "step_kernel";
     kernel_.pointers = binder_.pointers();
@@ -392,9 +393,11 @@ StepSource one_kernel_source(const Program& program, const Schedule& schedule,
 
 StepSource kernels_source(const Program& program, const std::vector<PlacedStage>& stages,
                           const SourceOptions& options) {
+  // A module costs a compiler's start; more of them keep more cores busy.
+  constexpr std::size_t kKernelsOfModule = 16;
   StepSource source;
-  source.text = header();
-  std::unordered_map<std::string, std::string> names;
+  source.texts.push_back(header());
+  std::unordered_map<std::string, std::size_t> numbers;
   for (const PlacedStage& placed : stages) {
     const Stage& stage = placed.stage;
     if (stage.library != nullptr) {
@@ -415,8 +418,9 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     KernelText kernel;
     kernel.pointers = binder.pointers();
     const std::string params = params_struct("@", kernel.pointers.size(), program.feeds.size());
-    const auto [it, fresh] = names.emplace(params + body, fmt::format("kernel_{}", names.size()));
-    kernel.name = it->second;
+    const auto [it, fresh] = numbers.emplace(params + body, numbers.size());
+    kernel.name = fmt::format("kernel_{}", it->second);
+    kernel.module = it->second / kKernelsOfModule;
     kernel.what = {stage.what};
     kernel.blocks = std::min<std::int64_t>(stage.units, 1 << 20);
     kernel.touches = Touches(program, placed).run(kernel.pointers);
@@ -424,9 +428,10 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     kernel.threads = stage.threads;
     kernel.shared_bytes = stage.shared_bytes;
     if (fresh) {
+      if (kernel.module == source.texts.size()) source.texts.push_back(header());
       const std::string cluster =
           stage.cluster > 1 ? fmt::format("__cluster_dims__({}, 1, 1) ", stage.cluster) : "";
-      source.text += fmt::format(
+      source.texts.back() += fmt::format(
           "// {}\nnamespace {} {{\n{}extern \"C\" __global__ void {}__launch_bounds__({}) {}(const "
           "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
           "smem[];\n{}}}\n}}\n",

@@ -29,6 +29,7 @@ struct Touch {
 /// kernel.
 struct KernelText {
   std::string name;
+  std::size_t module = 0;          ///< whose text has it
   std::vector<std::string> what;   ///< stages, for reports
   std::vector<std::string> timed;  ///< what each counter of a profiled kernel counts
   std::vector<Pointer> pointers;
@@ -47,7 +48,7 @@ struct KernelText {
 inline constexpr int kControl = -2;
 
 struct StepSource {
-  std::string text;
+  std::vector<std::string> texts;   ///< one a module; a compiler can take them at once
   std::vector<KernelText> kernels;  ///< in order; equal ones share a name
   double cycles = 0;
 };
