@@ -27,6 +27,18 @@ constexpr int kColumns = 3;
 #endif
 constexpr int kRows = 4;  ///< of gradients in a dot tile
 
+/// The larger of v and 0; NaN stays NaN.
+template <class V>
+HWY_INLINE V relu(V v) {
+  const hn::DFromV<V> d;
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  // The instruction gives its second operand when one is NaN.
+  return hn::Max(hn::Zero(d), v);
+#else
+  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
+#endif
+}
+
 /// Vectors of output positions beside `channels` channels in registers.
 constexpr int max_vectors(int channels) { return channels == 1 ? 8 : 3; }
 
@@ -62,9 +74,7 @@ HWY_INLINE void correlate_tile(const CorrelateArgs<T>& args, const T* HWY_RESTRI
   for (int o = 0; o < channels; ++o) {
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      // NaN stays NaN.
-      const V result =
-          args.relu ? hn::IfThenZeroElse(hn::Lt(sum[o][v], hn::Zero(d)), sum[o][v]) : sum[o][v];
+      const V result = args.relu ? relu(sum[o][v]) : sum[o][v];
       hn::StoreU(result, d, to + to_channel[o] + v * lanes);
     }
   }
@@ -316,6 +326,37 @@ HWY_INLINE void copy_row(const T* HWY_RESTRICT from, T* HWY_RESTRICT to, std::in
   hn::StoreU(hn::LoadU(d, from + last), d, to + last);
 }
 
+/// A plane's rows in memory: `before` zeros, `width` elements of the source, zeros up to the pitch.
+/// `source(r)` is where those of row r begin, or null for a row of zeros.
+template <typename T, class Source>
+HWY_INLINE void fill_rows(T* to, std::int64_t rows, std::int64_t pitch, std::int64_t before,
+                          std::int64_t width, const Source& source) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const T* limit = to + rows * pitch;
+  const std::int64_t after = pitch - before - width;
+  // One vector of zeros serves the end of a row and the beginning of the next.
+  const bool shared = after > 0 && after + before <= lanes;
+  bool begun = false;
+  for (std::int64_t r = 0; r < rows; ++r, to += pitch) {
+    const T* from = source(r);
+    if (from == nullptr) {
+      zero_row(to, pitch, limit);
+      begun = false;
+      continue;
+    }
+    if (!begun) zero_row(to, before, limit);
+    copy_row(from, to + before, width);
+    T* const end = to + before + width;
+    begun = shared && end + lanes <= limit;
+    if (begun) {
+      hn::StoreU(hn::Zero(d), d, end);
+    } else {
+      zero_row(end, after, limit);
+    }
+  }
+}
+
 /// Every second element.
 template <typename T>
 HWY_INLINE void copy_even(const T* HWY_RESTRICT from, T* HWY_RESTRICT to, std::int64_t width) {
@@ -345,18 +386,25 @@ void fill(const PlaneGeometry& plan, const FillArgs<T>& args) {
           divide_up(plan.source_columns + plan.left - b, plan.phase_columns), begin, plan.pitch);
       const std::int64_t first = (begin * plan.phase_columns + b - plan.left) * args.source_column;
       T* to = args.planes + (a * plan.phase_columns + b) * args.phase_size;
-      const T* limit = to + (args.rows + plan.halo) * plan.pitch;
-      for (std::int64_t r = args.u0; r < args.u0 + args.rows + plan.halo; ++r, to += plan.pitch) {
-        const std::int64_t row = r * plan.phase_rows + a - plan.top;
-        if (row < 0 || row >= plan.source_rows || begin == end) {
+      const std::int64_t rows = args.rows + plan.halo;
+      const auto source = [&](std::int64_t r) -> const T* {
+        const std::int64_t row = (args.u0 + r) * plan.phase_rows + a - plan.top;
+        if (row < 0 || row >= plan.source_rows || begin == end) return nullptr;
+        return args.source + args.source_row[row] + first;
+      };
+      if (step == 1) {
+        fill_rows(to, rows, plan.pitch, begin, end - begin, source);
+        continue;
+      }
+      const T* limit = to + rows * plan.pitch;
+      for (std::int64_t r = 0; r < rows; ++r, to += plan.pitch) {
+        const T* from = source(r);
+        if (from == nullptr) {
           zero_row(to, plan.pitch, limit);
           continue;
         }
-        const T* from = args.source + args.source_row[row] + first;
         zero_row(to, begin, limit);
-        if (step == 1) {
-          copy_row(from, to + begin, end - begin);
-        } else if (step == 2) {
+        if (step == 2) {
           copy_even(from, to + begin, end - begin);
         } else {
           for (std::int64_t s = begin; s < end; ++s, from += step) to[s] = *from;
