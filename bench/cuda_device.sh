@@ -1,38 +1,99 @@
 #!/usr/bin/env bash
-# What a machine with an NVIDIA GPU is asked: conformance on the device, then benchmarks.
+# What a machine with an NVIDIA GPU is asked: is it right, how fast is it, and how fast are the peers.
 #
-#   bench/cuda_device.sh BIN [PART...]     parts: doctor conformance bench peers
+#   bench/cuda_device.sh BIN [PART...]
 #
-# BIN holds `ingot` and `test_conformance`; results go to $OUT (default: out/).
+# Parts: doctor conformance sanitizer check small first nets peers (default: all but peers).
+# BIN holds `ingot` and `test_conformance`; results go to $OUT (default: out/), a file a part.
+# TUNE=off|quick|full is the tuning level of `nets` (full). Compiled kernels and tuned choices are
+# kept below $OUT/cache, which `first` begins with empty.
 set -u
-bin=$1
+bin=$(cd "$1" && pwd)
 shift
-parts=${*:-doctor conformance bench}
-out=${OUT:-out}
-mkdir -p "$out"
-export INGOT_FALLBACK=error
+parts=${*:-doctor conformance sanitizer check small first nets}
+out=$(mkdir -p "${OUT:-out}" && cd "${OUT:-out}" && pwd)
+mkdir -p "$out/cache"
+export INGOT_FALLBACK=error XDG_CACHE_HOME=$out/cache INGOT_TUNE_DIR=$out/cache
+tune=${TUNE:-full}
+
+# bench SECONDS WORDS...: one run of `ingot bench` on the device.
+bench() {
+  local limit=$1
+  shift
+  echo "-- ingot bench $*"
+  timeout "$limit" "$bin/ingot" bench "$@" --device cuda 2>&1 || echo "FAILED ($?)"
+}
+
+doctor() { "$bin/ingot" doctor 2>&1; }
+
+conformance() {
+  local shards=${SHARDS:-14} i
+  mkdir -p "$out/shards"
+  for ((i = 0; i < shards; i++)); do
+    GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i timeout 150 "$bin/test_conformance" \
+      --gtest_filter='*/cuda' >"$out/shards/$i.txt" 2>&1 &
+  done
+  wait
+  grep -hE "^\[  (FAILED|PASSED|SKIPPED)" "$out"/shards/*.txt | sort | uniq -c | head -40
+  rm -r "$out/shards"
+}
+
+sanitizer() {
+  local tool
+  for tool in memcheck racecheck; do
+    echo "-- compute-sanitizer --tool $tool"
+    timeout 60 compute-sanitizer --tool "$tool" "$bin/test_conformance" \
+      --gtest_filter='softmax.*/cuda:batch_norm.*/cuda:max_pool2d*/cuda:matmul.*/cuda:conv2d.*/cuda' \
+      2>&1 | tail -4
+  done
+}
+
+# The first step of every workload against the reference and the unfused step.
+check() {
+  local model precision
+  for model in seed-cnn mlp784 gometal-cnn resnet18-cifar resnet50; do
+    for precision in f32 tf32 bf16 f16; do
+      bench 120 "$model" --batch 8 --steps 1 --precision "$precision" | grep -E "^--|checked|FAILED|error"
+    done
+  done
+}
+
+small() {
+  local model
+  for model in seed-cnn mlp784; do
+    bench 30 "$model" --check reference
+    bench 30 "$model" --check none --steps-per-call 64
+  done
+  bench 60 gometal-cnn --precision tf32 --tune full --check reference
+}
+
+# From process start to the first finished step, with nothing compiled and with everything.
+first() {
+  local cache
+  rm -rf "$out/cache"
+  mkdir "$out/cache"
+  for cache in cold warm; do
+    echo "-- $cache"
+    bench 30 seed-cnn --steps 1 --check none | grep "first step"
+    bench 90 resnet50 --batch 256 --precision bf16 --tune quick --steps 1 --check none |
+      grep "first step"
+  done
+}
+
+nets() {
+  bench 120 resnet18-cifar --batch 512 --precision bf16 --tune "$tune" --check none
+  bench 180 resnet50 --batch 256 --precision bf16 --tune "$tune" --check none
+  bench 180 resnet50 --batch 256 --precision f16 --tune "$tune" --check none
+}
+
+peers() { BEST=${BEST:-1} python3 "$(dirname "$0")/peers/peers_gpu.py" 2>&1; }
 
 for part in $parts; do
-  echo "== $part"
   case $part in
-    doctor) "$bin/ingot" doctor 2>&1 | tee "$out/doctor.txt" ;;
-    conformance)
-      timeout 150 "$bin/test_conformance" --gtest_filter='*/cuda' >"$out/conformance.txt" 2>&1
-      grep -E "^\[  (FAILED|PASSED)" "$out/conformance.txt" | sort -u | head -40
-      tail -5 "$out/conformance.txt"
+    doctor | conformance | sanitizer | check | small | first | nets | peers)
+      echo "== $part"
+      "$part" | tee "$out/$part.txt"
       ;;
-    bench)
-      for workload in seed-cnn mlp784 gometal-cnn; do
-        timeout 60 "$bin/ingot" bench "$workload" --device cuda 2>&1 | tee -a "$out/bench.txt"
-        timeout 60 "$bin/ingot" bench "$workload" --device cuda --steps-per-call 64 2>&1 |
-          tee -a "$out/bench.txt"
-      done
-      ;;
-    resnet)
-      timeout 100 "$bin/ingot" bench resnet18-cifar --batch 512 --device cuda 2>&1 |
-        tee -a "$out/bench.txt"
-      ;;
-    peers) ONLY=${ONLY:-} python3 "$(dirname "$0")/peers/peers_gpu.py" 2>&1 | tee "$out/peers.txt" ;;
     *) echo "no such part: $part" && exit 2 ;;
   esac
 done
