@@ -282,6 +282,8 @@ struct Work {
   Problem problem;
   std::unique_ptr<Program> program;
   std::vector<MmaChoice> choices;
+  std::vector<std::size_t> ends;  ///< of each choice's kernels
+  std::int64_t scratch_bytes = 0;
   StepSource source;
   std::vector<char> code;
   std::string trouble;
@@ -290,17 +292,23 @@ struct Work {
     program = std::make_unique<Program>(program_of(problem));
     const Launch& launch = program->main.front();
     choices = mma_choices_of(*launch.node, 132);
+    if (std::getenv("PARTS") != nullptr) {
+      std::erase_if(choices, [](const MmaChoice& choice) { return choice.parts == 1; });
+    }
     if (choices.size() > forms) choices.resize(forms);
     std::vector<PlacedStage> stages;
     for (const MmaChoice& choice : choices) {
       const KernelProblem kernel{*launch.node, launch.inputs, launch.outputs};
       StageRequest request{launch};
       request.library = true;
-      for (Stage& stage : make_mma_kernel(kernel, choice)->stages(request)) {
+      const auto made = make_mma_kernel(kernel, choice);
+      scratch_bytes = std::max(scratch_bytes, made->scratch_bytes());
+      for (Stage& stage : made->stages(request)) {
         PlacedStage placed;
         placed.stage = std::move(stage);
         stages.push_back(std::move(placed));
       }
+      ends.push_back(stages.size());
     }
     source = kernels_source(*program, stages, {});
     if (std::getenv("DUMP") != nullptr) fmt::print("{}", source.text);
@@ -311,9 +319,16 @@ struct Work {
 };
 
 std::string describe(const MmaChoice& c) {
-  return fmt::format("{}x{}x{}b w{}.{}.{} s{} c{}", c.form.bm, c.form.bn, c.form.bk_bytes,
-                     c.form.warps_m, c.form.warps_n, c.form.warps_k, c.form.stages, c.cluster);
+  return fmt::format("{}x{}x{}b w{}.{}.{} s{} c{} p{}", c.form.bm, c.form.bn, c.form.bk_bytes,
+                     c.form.warps_m, c.form.warps_n, c.form.warps_k, c.form.stages, c.cluster,
+                     c.parts);
 }
+
+struct Ready {
+  const KernelText* text = nullptr;
+  CUfunction function = nullptr;
+  std::vector<std::uint64_t> parameters;
+};
 
 class Timer {
  public:
@@ -347,27 +362,36 @@ class Timer {
     double first = 0;
     double worst = 0;
     std::string line;
-    for (std::size_t k = 0; k < work.source.kernels.size(); ++k) {
-      const KernelText& text = work.source.kernels[k];
-      CUfunction function = nullptr;
-      check(driver().ModuleGetFunction(&function, module, text.name.c_str()), "finding");
-      check(driver().FuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                      text.shared_bytes),
+    const Buffer scratch = Buffer::allocate(
+        device_, static_cast<std::size_t>(std::max<std::int64_t>(work.scratch_bytes, 16)),
+        "scratch");
+    std::vector<Ready> kernels;
+    for (const KernelText& text : work.source.kernels) {
+      Ready& ready = kernels.emplace_back();
+      ready.text = &text;
+      check(driver().ModuleGetFunction(&ready.function, module, text.name.c_str()), "finding");
+      check(driver().FuncSetAttribute(
+                ready.function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, text.shared_bytes),
             "shared memory");
-      std::vector<std::uint64_t> parameters;
       for (const Pointer& pointer : text.pointers) {
-        parameters.push_back(reinterpret_cast<std::uint64_t>(
-            buffers[static_cast<std::size_t>(pointer.slot)].data()));
+        ready.parameters.push_back(reinterpret_cast<std::uint64_t>(
+            pointer.slot < 0 ? scratch.data()
+                             : buffers[static_cast<std::size_t>(pointer.slot)].data()));
       }
-      parameters.resize(parameters.size() + program.feeds.size() + 5);
-      void* arguments[] = {parameters.data()};
+      ready.parameters.resize(ready.parameters.size() + program.feeds.size() + 6);
+    }
+    for (std::size_t k = 0; k < work.choices.size(); ++k) {
       device_->fill(result.data(), std::byte{0x7f}, bytes);
       const auto go = [&] {
-        check(driver().LaunchKernel(function, static_cast<unsigned>(text.blocks), 1, 1,
-                                    static_cast<unsigned>(text.threads), 1, 1,
-                                    static_cast<unsigned>(text.shared_bytes), stream_, arguments,
-                                    nullptr),
-              "launching " + describe(work.choices[k]));
+        for (std::size_t i = k == 0 ? 0 : work.ends[k - 1]; i < work.ends[k]; ++i) {
+          Ready& ready = kernels[i];
+          void* arguments[] = {ready.parameters.data()};
+          check(driver().LaunchKernel(ready.function, static_cast<unsigned>(ready.text->blocks), 1,
+                                      1, static_cast<unsigned>(ready.text->threads), 1, 1,
+                                      static_cast<unsigned>(ready.text->shared_bytes), stream_,
+                                      arguments, nullptr),
+                "launching " + describe(work.choices[k]));
+        }
       };
       go();
       check(driver().StreamSynchronize(stream_), "running " + describe(work.choices[k]));
@@ -472,6 +496,12 @@ std::vector<Problem> problems(const std::set<std::string>& which) {
       add_linear(list, "s 72-40", t, 20, 72, 40);
       add_linear(list, "s 36-10", t, 18, 36, 10);
     }
+  }
+  if (which.contains("parts")) {
+    for (const std::int64_t in : {3, 16}) {
+      add_conv(list, fmt::format("p {}-16@24", in), DType::f32, 8, in, 24, 16, 3, 1, true);
+    }
+    std::erase_if(list, [](const Problem& p) { return p.kind != Kind::weight_grad; });
   }
   if (which.contains("resnet")) {
     const DType t = DType::bf16;

@@ -88,7 +88,7 @@ DEV u32 smem_address(const void* p) {
   return (u32)((const char*)p - ingot::emulator::here().fixed_shared);
 }
 
-template <int BYTES>
+template <int BYTES, bool>
 DEV void cp_async(u32 to, const void* from, bool valid) {
   ingot::emulator::add_copy(ingot::emulator::shared_at(to), valid ? from : nullptr, BYTES);
 }

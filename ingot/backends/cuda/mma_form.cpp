@@ -6,16 +6,20 @@
 namespace ingot::cuda {
 namespace {
 
-constexpr std::array kForms{MmaForm{128, 256, 64, 2, 4, 1, 4},  MmaForm{128, 128, 64, 2, 4, 1, 4},
-                            MmaForm{128, 128, 128, 2, 4, 1, 3}, MmaForm{256, 64, 64, 4, 2, 1, 4},
-                            MmaForm{128, 64, 128, 4, 2, 1, 3},  MmaForm{64, 128, 128, 2, 4, 1, 3},
-                            MmaForm{64, 64, 128, 2, 2, 2, 4},   MmaForm{64, 64, 128, 2, 2, 1, 4},
-                            MmaForm{128, 32, 128, 4, 1, 2, 4},  MmaForm{32, 128, 128, 1, 4, 2, 4},
-                            MmaForm{64, 32, 128, 2, 1, 4, 4},   MmaForm{32, 64, 128, 1, 2, 4, 4},
-                            MmaForm{32, 32, 128, 1, 1, 4, 4},   MmaForm{32, 32, 256, 1, 1, 8, 4},
-                            MmaForm{32, 16, 256, 1, 1, 8, 4},   MmaForm{16, 32, 256, 1, 1, 8, 4}};
+constexpr std::array kForms{MmaForm{128, 256, 64, 2, 4, 1, 4}, MmaForm{128, 128, 128, 2, 4, 1, 3},
+                            MmaForm{256, 64, 64, 4, 2, 1, 4},  MmaForm{128, 64, 128, 4, 2, 1, 3},
+                            MmaForm{64, 128, 128, 2, 4, 1, 3}, MmaForm{64, 64, 128, 2, 2, 2, 4},
+                            MmaForm{64, 64, 128, 2, 2, 1, 4},  MmaForm{64, 64, 128, 2, 2, 2, 6},
+                            MmaForm{64, 64, 256, 2, 2, 2, 3},  MmaForm{128, 32, 128, 4, 1, 2, 4},
+                            MmaForm{128, 32, 128, 4, 1, 2, 6}, MmaForm{32, 128, 128, 1, 4, 2, 4},
+                            MmaForm{64, 32, 128, 2, 1, 4, 4},  MmaForm{64, 32, 128, 2, 1, 4, 8},
+                            MmaForm{64, 32, 256, 2, 1, 4, 4},  MmaForm{32, 64, 128, 1, 2, 4, 4},
+                            MmaForm{32, 64, 256, 1, 2, 4, 4},  MmaForm{32, 32, 128, 1, 1, 4, 4},
+                            MmaForm{32, 32, 256, 1, 1, 8, 4},  MmaForm{32, 16, 256, 1, 1, 8, 4},
+                            MmaForm{16, 32, 256, 1, 1, 8, 4}};
 
 constexpr std::array kClusters{1, 2, 4, 8};
+constexpr std::array kParts{1, 2, 4, 8, 16, 32};
 
 // Of one multiprocessor: products a cycle of 4-byte terms, twice as many of 2-byte ones; bytes a
 // cycle from the second-level cache; instructions of threads a cycle.
@@ -27,6 +31,8 @@ constexpr double kStoreInstructions = 24;
 constexpr double kStart = 1800;   // from the launch to the first slab
 constexpr double kSlab = 900;     // latency of a slab
 constexpr double kCluster = 900;  // of both barriers
+constexpr double kSecond = 3000;  // another kernel
+constexpr double kPart = 15;      // a part in it
 constexpr int kShared = 227 << 10;
 constexpr int kMostThreads = 2048;
 constexpr int kMostBlocks = 8;  // of a multiprocessor that share it well
@@ -39,11 +45,12 @@ int slab_bytes(int bmn, const MmaForm& form, const MmaOperand& operand, DType dt
   return form.bk(dtype) * (bmn * size + (size == 4 ? 32 : 16));
 }
 
-double cycles_of(const MmaForm& form, const MmaProblem& p, int cluster, int multiprocessors) {
+double cycles_of(const MmaForm& form, const MmaProblem& p, int cluster, int parts,
+                 int multiprocessors) {
   const auto size = static_cast<double>(dtype_size(p.dtype));
   const double outputs = form.bm * form.bn;
   const double bk = form.bk(p.dtype);
-  const double slabs = std::max(1.0, p.mean_terms / cluster / bk);
+  const double slabs = std::max(1.0, p.mean_terms / cluster / parts / bk);
   const double multiply = outputs * bk / (kProducts * 4 / size);
   const double bytes = (form.bm + form.bn) * bk * size / kBytes;
   const double copies = bk * size *
@@ -51,7 +58,7 @@ double cycles_of(const MmaForm& form, const MmaProblem& p, int cluster, int mult
                          form.bn / static_cast<double>(p.b.copy_bytes));
   const double slab =
       std::max({multiply, bytes, copies * kCopyInstructions / kIssues + 0.3 * multiply});
-  const std::int64_t blocks = mma_tiles(form, p) * cluster;
+  const std::int64_t blocks = mma_tiles(form, p) * cluster * parts;
   const std::int64_t share = ceil_div(blocks, multiprocessors);
   const int fit = std::min(
       {kShared / (mma_shared_bytes(form, p) + 1024), kMostThreads / form.threads(), kMostBlocks});
@@ -61,7 +68,8 @@ double cycles_of(const MmaForm& form, const MmaProblem& p, int cluster, int mult
   const double latency = waves * slabs * kSlab / (form.stages - 1);
   return kStart + 0.5 * kStart * (waves - 1) +
          std::max(latency, static_cast<double>(share) * slabs * slab) +
-         static_cast<double>(share) * end + (cluster > 1 ? kCluster : 0);
+         static_cast<double>(share) * end + (cluster > 1 ? kCluster : 0) +
+         (parts > 1 ? kSecond + parts * kPart : 0);
 }
 
 }  // namespace
@@ -91,7 +99,15 @@ std::vector<MmaChoice> mma_choices(const MmaProblem& p, int multiprocessors) {
     if (!fits(form, p)) continue;
     for (const int cluster : kClusters) {
       if (cluster > 1 && p.k < static_cast<std::int64_t>(cluster) * form.bk(p.dtype)) break;
-      choices.push_back({form, cluster, cycles_of(form, p, cluster, multiprocessors)});
+      for (const int parts : kParts) {
+        // Sums are cut within a cluster first, and never shorter than a few slabs.
+        if (parts > 1 && (cluster < kClusters.back() ||
+                          p.k < std::int64_t{4} * parts * cluster * form.bk(p.dtype))) {
+          break;
+        }
+        choices.push_back(
+            {form, cluster, parts, cycles_of(form, p, cluster, parts, multiprocessors)});
+      }
     }
   }
   std::ranges::stable_sort(choices, {}, &MmaChoice::cycles);

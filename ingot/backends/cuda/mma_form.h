@@ -20,6 +20,7 @@ struct MmaForm {
 struct MmaChoice {
   MmaForm form{};
   int cluster = 1;  ///< blocks that share a tile's sum
+  int parts = 1;    ///< sums of a tile that a second kernel adds
   double cycles = 0;
 };
 

@@ -1,15 +1,18 @@
 // Products and convolutions by tensor cores: f32 operands in tf32 where that is asked for, bf16 and
 // f16 ones.
+#include "ingot/backends/cuda/mma_kernels.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "ingot/backends/cuda/contract_kernels.h"
 #include "ingot/backends/cuda/contract_problem.h"
 #include "ingot/backends/cuda/map_kernel.h"
 #include "ingot/backends/cuda/mma_form.h"
-#include "ingot/backends/cuda/mma_kernels.h"
+#include "ingot/backends/cuda/reduce_plan.h"
 #include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
@@ -33,7 +36,13 @@ class MmaKernel final : public CudaKernel {
   }
 
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
-    return tiles_ == nullptr ? 0 : tiles_->scratch_bytes();
+    std::int64_t parts = choice_.parts;
+    for (const int processors : {108, 132, 148}) {
+      if (choice_.form.bm == 0)
+        parts = std::max<std::int64_t>(parts, choose_mma(problem_, processors).parts);
+    }
+    const std::int64_t own = parts == 1 ? 0 : parts * region_.producer->output_type().numel() * 4;
+    return std::max(own, tiles_ == nullptr ? 0 : tiles_->scratch_bytes());
   }
   [[nodiscard]] bool separable(std::int64_t items) const override {
     return tiles_ != nullptr && tiles_->separable(items);
@@ -55,11 +64,18 @@ class MmaKernel final : public CudaKernel {
         2.0 * static_cast<double>(problem_.m * problem_.n * problem_.groups) * problem_.mean_terms;
     stage.threads = choice.form.threads();
     stage.cluster = choice.cluster;
-    stage.units = mma_tiles(choice.form, problem_) * choice.cluster;
+    stage.units = mma_tiles(choice.form, problem_) * choice.cluster * choice.parts;
     stage.shared_bytes = mma_shared_bytes(choice.form, problem_);
     stage.unit_cycles = choice.cycles;
     stage.body = body(choice);
-    return {std::move(stage)};
+    if (choice.parts == 1) return {std::move(stage)};
+    Stage rest = stage;
+    rest.threads = kThreads;
+    rest.cluster = 1;
+    rest.unit_cycles = 0;
+    std::erase_if(stage.accesses, [](const Access& access) { return access.write; });
+    stage.accesses.push_back({-1, true, false});
+    return {std::move(stage), add(rest, choice.parts)};
   }
 
  private:
@@ -73,14 +89,21 @@ class MmaKernel final : public CudaKernel {
     const auto tiles_of = [](std::int64_t size, int tile) { return (size + tile - 1) / tile; };
     const std::int64_t tiles_m = tiles_of(problem_.m, f.bm);
     const std::int64_t tiles_n = tiles_of(problem_.n, f.bn);
+    const std::int64_t tiles = mma_tiles(f, problem_);
+    const int cuts = choice.cluster * choice.parts;
     std::string code = problem_.constants;
     code += operand_struct("A", problem_.a) + operand_struct("B", problem_.b);
     code += "typedef A OperandA;\ntypedef B OperandB;\n";
     code +=
-        "struct Problem {\nconst Params& P; const i64 step, item; char* const local; const int g;\n"
+        "struct Problem {\nconst Params& P; const i64 step, item; char* const local; const int g, "
+        "part;\n"
         "typedef OperandA A;\ntypedef OperandB B;\nA a;\nB b;\n";
-    const int at_once = results_at_once();
-    write_store(code, at_once);
+    const int at_once = choice.parts > 1 ? 1 : results_at_once();
+    if (choice.parts > 1) {
+      write_part(code);
+    } else {
+      write_store(code, at_once);
+    }
     code += "}\n};\n";
     code += fmt::format(
         "typedef MmaForm<{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}> Form;\n",
@@ -89,21 +112,82 @@ class MmaKernel final : public CudaKernel {
         problem_.a.copy_bytes, problem_.b.k_lines, problem_.b.copy_bytes, problem_.n_fast, at_once);
     // Neighbouring blocks share rows of the larger operand.
     code += fmt::format(
-        "const int part = unit % {0}, tile = unit / {0}, tn = tile % {1}, tm = tile / {1} % {2}, g "
-        "= tile / {3};\n",
-        choice.cluster, tiles_n, tiles_m, tiles_m * tiles_n);
+        "const int part = unit / {0}, tile = unit / {1} % {2}, tn = tile % {3}, tm = tile / {3} % "
+        "{4}, g = tile / {5};\n",
+        choice.cluster * tiles, choice.cluster, tiles, tiles_n, tiles_m, tiles_m * tiles_n);
     code += problem_.group_text;
     code += fmt::format(
         "const int terms = {0}, length = (terms + {1}) / {2} * {3};\n"
-        "const int k0 = min(part * length, terms), k1 = min(k0 + length, terms);\n",
-        problem_.terms, choice.cluster * f.bk(problem_.dtype) - 1,
-        choice.cluster * f.bk(problem_.dtype), f.bk(problem_.dtype));
+        "const int k0 = min((part * {4} + unit % {4}) * length, terms), k1 = min(k0 + length, "
+        "terms);\n",
+        problem_.terms, cuts * f.bk(problem_.dtype) - 1, cuts * f.bk(problem_.dtype),
+        f.bk(problem_.dtype), choice.cluster);
     code += fmt::format(
-        "const Problem problem{{P, step, item, local, g, {{{}, g, k1}}, {{{}, g, k1}}}};\n",
+        "const Problem problem{{P, step, item, local, g, part, {{{}, g, k1}}, {{{}, g, k1}}}};\n",
         problem_.a.pointer, problem_.b.pointer);
     code +=
         fmt::format("mma_contract<Form>(problem, tm * {}, tn * {}, k0, k1, smem);\n", f.bm, f.bn);
     return code;
+  }
+
+  /// Axes of the result, outermost in memory first.
+  [[nodiscard]] std::vector<int> order() const {
+    std::vector<int> axes = problem_.layout.order();
+    if (axes.empty()) {
+      axes.resize(static_cast<std::size_t>(region_.producer->output_type().shape.rank()));
+      std::iota(axes.begin(), axes.end(), 0);
+    }
+    return axes;
+  }
+  /// The result's shape in that order.
+  [[nodiscard]] Shape ordered_shape() const {
+    Shape shape;
+    for (const int axis : order()) shape.push_back(region_.producer->output_type().shape[axis]);
+    return shape;
+  }
+
+  /// The function that keeps a sum for the kernel that adds parts.
+  void write_part(std::string& code) const {
+    const Shape shape = ordered_shape();
+    std::vector<std::string> names;
+    for (const int axis : order()) names.push_back(fmt::format("c{}", axis));
+    code += fmt::format(
+        "void store(int m, int n, const float (&totals)[1]) const {{\nif (m >= {} || n >= {}) "
+        "return;\n{}",
+        problem_.m, problem_.n, problem_.coordinates);
+    if (!problem_.exists.empty()) code += fmt::format("if (!({})) return;\n", problem_.exists);
+    if (!problem_.is_padding.empty()) code += fmt::format("if ({}) return;\n", problem_.is_padding);
+    code += fmt::format("((float*)@W@)[(i64)part * {} + {}] = totals[0];\n", shape.numel(),
+                        offset_text(names, shape.strides()));
+  }
+
+  [[nodiscard]] Stage add(const Stage& whole, int parts) const {
+    const Shape& shape = region_.producer->output_type().shape;
+    const auto laid_out = strides_of(problem_.layout, shape);
+    const StoreFn store = [&](std::string& code, const std::string&, const auto& kept,
+                              const auto& totals) {
+      std::vector<std::string> names(kept.size());
+      for (std::size_t i = 0; i < kept.size(); ++i) {
+        const int axis = order()[i];
+        names[static_cast<std::size_t>(axis)] = fmt::format("c{}", axis);
+        code += fmt::format("const u32 c{} = {};\n", axis, kept[i]);
+      }
+      code += fmt::format("const i64 at = {};\n", offset_text(names, laid_out->step));
+      ElementWriter writer(code, region_, {shape, names, "at", problem_.layout});
+      writer.bind(const_cast<Node*>(region_.producer)->output(), totals[0]);
+      for (std::size_t r = 0; r < region_.results.size(); ++r) {
+        const std::string text = writer.value(region_.results[r]);
+        const std::string pointer = pointer_to(outputs()[r], region_.results[r].dtype(), true);
+        code += fmt::format("put({}, at, {});\n", pointer, text);
+        if (problem_.is_padding.empty()) continue;
+        const auto last = static_cast<std::size_t>(order().back());
+        code +=
+            fmt::format("if ({0} == {1}) for (int p = 1; p <= {2}; ++p) put({3}, at + p, 0.0f);\n",
+                        names[last], shape[static_cast<int>(last)] - 1,
+                        laid_out->extent[last] - shape[static_cast<int>(last)], pointer);
+      }
+    };
+    return add_parts(whole, ordered_shape(), parts, "s", store);
   }
 
   static bool is_simple(DType dtype) { return is_float(dtype) && dtype != DType::f64; }

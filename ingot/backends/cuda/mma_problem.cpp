@@ -182,6 +182,7 @@ class Conv {
     image.channels = std::min(c, s_.groups == 1 ? x.extent[1] : c);
     p.a.text = image_text(image, x, true);
     if (const Support a = image_copies(p.a, x, c, s_.group_in(), false); !a) return a;
+    p.a.near = s_.taps() > 1;
     weights(p.b, w, c, s_.group_out());
     if (p.b.copy_bytes == 0) return Support::no("weights have no copies of 4 bytes");
     p.coordinates = fmt::format(
@@ -250,6 +251,7 @@ class Conv {
     image.channels = s_.groups == 1 ? std::min(c, x.extent[1]) : c;
     p.b.text = image_text(image, x, false);
     if (const Support b = image_copies(p.b, x, c, s_.group_in(), true); !b) return b;
+    p.b.near = s_.taps() > 1;
     p.coordinates = fmt::format(
         "const u32 tap = n / {0}, c0 = g * {1} + m, c1 = n % {0}, c2 = tap / KW, c3 = tap % KW;\n",
         c, s_.group_out());
@@ -318,6 +320,7 @@ class Conv {
     image.group = std::string("g / (RH * RW)");
     p.a.text = image_text(image, dy, true);
     if (const Support a = image_copies(p.a, dy, o, s_.group_out(), false); !a) return a;
+    p.a.near = th * tw > 1;
     p.b.text = fmt::format(
         "struct Fixed {{ Index at; bool in; }};\ntypedef Fixed Inner;\n"
         "Fixed fixed(int n) const {{ return {{(Index)n * {}, n < {}}}; }}\n"
@@ -430,8 +433,9 @@ Support mma_problem(const Node& node, const Region& region, MmaProblem& problem)
   if (problem.m * problem.groups > kMost || problem.n > kMost || problem.k > kMost) {
     return Support::no("it has more than 2^30 rows, columns or terms");
   }
-  problem.a.text.insert(0, index);
-  problem.b.text.insert(0, index);
+  for (MmaOperand* operand : {&problem.a, &problem.b}) {
+    operand->text.insert(0, index + fmt::format("enum {{ NEAR = {} }};\n", operand->near ? 1 : 0));
+  }
   if (problem.terms.empty()) problem.terms = std::to_string(problem.k);
   if (problem.mean_terms == 0) problem.mean_terms = static_cast<double>(problem.k);
   return Support::yes();

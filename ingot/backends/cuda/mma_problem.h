@@ -17,6 +17,7 @@ struct MmaOperand {
   std::string pointer;   ///< base
   bool k_lines = false;  ///< neighbours in memory are neighbours along m or n, not along k
   int copy_bytes = 0;    ///< at once
+  bool near = false;     ///< a block reads the same again soon: taps of neighbouring pixels
 };
 
 struct MmaProblem {
