@@ -39,33 +39,38 @@ struct Workload {
   [[nodiscard]] Graph graph(const nn::ModelOptions& options, std::int64_t n) const {
     return train::build_train_graph(*info.make(options), image_shape(options), n, recipe);
   }
+  [[nodiscard]] Graph f32_graph(const nn::ModelOptions& options, std::int64_t n) const {
+    Workload exact = *this;
+    exact.recipe.precision = Precision::f32;
+    return exact.graph(options, n);
+  }
 };
-
-enum class Parameters : std::uint8_t { as_initialised, nudged };
 
 /// The workload's first step on a backend of its own.
 train::StepOutcome first_step(const Graph& graph, std::shared_ptr<Backend> backend,
                               const nn::ModelOptions& model, std::int64_t batch,
-                              const CompileOptions& compile_options = {},
-                              Parameters parameters = Parameters::as_initialised) {
+                              const CompileOptions& compile_options = {}, double nudge = 0) {
   VariableStore store(std::move(backend), 1);
   Executable exe = compile(graph, store, compile_options);
   train::spread_scales_and_shifts(store);
-  if (parameters == Parameters::nudged) train::nudge_parameters(store);
+  if (nudge > 0) train::nudge_parameters(store, nudge);
   const Inputs inputs(model, batch, store.backend()->device());
   return train::take_first_step(exe, store, inputs.feeds(0));
 }
 
-/// The step at a small batch (and small images for the deep nets) against the reference backend.
+/// The step at a small batch (and small images for the deep nets) against the reference backend's
+/// in f32.
 train::StepDifference check_against_reference(const Workload& workload,
                                               const BackendOptions& backend_options,
                                               const std::string& device) {
   const auto [small, batch] = small_problem(workload.info);
   const Graph graph = workload.graph(small, batch);
+  const Graph exact = workload.f32_graph(small, batch);
+  const double nudge = train::nudge_of(workload.recipe.precision);
   return train::compare_steps(
       first_step(graph, make_backend(device, backend_options), small, batch),
-      first_step(graph, make_backend("reference"), small, batch),
-      first_step(graph, make_backend("reference"), small, batch, {}, Parameters::nudged));
+      first_step(exact, make_backend("reference"), small, batch),
+      first_step(exact, make_backend("reference"), small, batch, {}, nudge));
 }
 
 /// The full-size step against the same step without fusion and batch slices.
@@ -75,10 +80,10 @@ train::StepDifference check_against_unfused(const Graph& graph, const Workload& 
   const nn::ModelOptions& model = workload.info.defaults;
   const CompileOptions plain{.disabled_passes = {"fuse", "batch_slices", "fuse_updates"}};
   const auto backend = [&] { return make_backend(device, backend_options); };
-  return train::compare_steps(
-      first_step(graph, backend(), model, workload.batch),
-      first_step(graph, backend(), model, workload.batch, plain),
-      first_step(graph, backend(), model, workload.batch, plain, Parameters::nudged));
+  return train::compare_steps(first_step(graph, backend(), model, workload.batch),
+                              first_step(graph, backend(), model, workload.batch, plain),
+                              first_step(graph, backend(), model, workload.batch, plain,
+                                         train::nudge_of(workload.recipe.precision)));
 }
 
 /// What the step was compared with; a comparison that was not asked for is null.
@@ -165,7 +170,8 @@ SmallProblem small_problem(const nn::ModelInfo& info) {
 
 int run_bench(const BenchOptions& options) {
   const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.workload); });
-  const Workload workload{info, options.batch > 0 ? options.batch : info.batch, {}};
+  Workload workload{info, options.batch > 0 ? options.batch : info.batch, {}};
+  workload.recipe.precision = reading_arguments([&] { return parse_precision(options.precision); });
   train::KernelCache cache = reading_arguments(
       [&] { return train::KernelCache(parse_tune(options.tune), options.device); });
   const BackendOptions backend_options = cache.backend_options(options.threads);
@@ -231,6 +237,7 @@ int run_bench(const BenchOptions& options) {
                           {"device", options.device},
                           {"threads", store.backend()->threads()},
                           {"batch", workload.batch},
+                          {"precision", std::string(precision_name(workload.recipe.precision))},
                           {"steps_per_second", median},
                           {"steps_per_second_min", rates.front()},
                           {"steps_per_second_max", rates.back()},
@@ -252,8 +259,9 @@ int run_bench(const BenchOptions& options) {
     std::printf("%s\n", result.dump().c_str());
     return 0;
   }
-  std::printf("%s, batch %lld, device %s, %d thread(s), feeds on the %s, %d step(s) a call\n",
+  std::printf("%s, batch %lld, %s, device %s, %d thread(s), feeds on the %s, %d step(s) a call\n",
               std::string(info.name).c_str(), static_cast<long long>(workload.batch),
+              std::string(precision_name(workload.recipe.precision)).c_str(),
               options.device.c_str(), store.backend()->threads(), inputs.where().c_str(), per_call);
   std::printf("  %.1f steps/s (%.1f to %.1f), %.1f samples/s, %.1f GFLOP/s\n", median,
               rates.front(), rates.back(), median * static_cast<double>(workload.batch),

@@ -24,10 +24,10 @@ constexpr int kRepeats = 7;
 constexpr double kRepeatSeconds = 0.6;
 constexpr std::int64_t kMinCalls = 3;  // of a repeat
 
-Graph predict_graph(const nn::ModelInfo& info, const nn::ModelOptions& options,
-                    std::int64_t batch) {
-  return train::build_predict_graph(*info.make(options),
-                                    {options.channels, options.height, options.width}, batch);
+Graph predict_graph(const nn::ModelInfo& info, const nn::ModelOptions& options, std::int64_t batch,
+                    Precision precision) {
+  return train::build_predict_graph(
+      *info.make(options), {options.channels, options.height, options.width}, batch, precision);
 }
 
 /// Statistics and offsets as no initialiser leaves them, so that folding them wrongly shows.
@@ -44,13 +44,17 @@ void randomise_vectors(VariableStore& store) {
   }
 }
 
-/// The frozen logits at a small size against the reference's with everything apart.
+/// How far logits may be from others: a few roundings of the operands of a deep net's layers.
+double logits_limit(Precision precision) { return std::max(2e-3, 8 * train::nudge_of(precision)); }
+
+/// The frozen logits at a small size against the reference's in f32 with everything apart.
 double distance_from_reference(const nn::ModelInfo& info, const BackendOptions& backend_options,
-                               const std::string& device) {
+                               const std::string& device, Precision precision) {
   const auto [small, batch] = small_problem(info);
-  const Graph graph = predict_graph(info, small, batch);
+  const Graph exact = predict_graph(info, small, batch, Precision::f32);
+  const Graph graph = predict_graph(info, small, batch, precision);
   VariableStore judge_store(make_backend("reference"), 1);
-  Executable judge = compile(graph, judge_store);
+  Executable judge = compile(exact, judge_store);
   randomise_vectors(judge_store);
   VariableStore store(make_backend(device, backend_options), 1);
   Executable exe = compile(*freeze(graph, judge_store), store);
@@ -75,10 +79,12 @@ int run_bench_infer(const BenchOptions& options) {
   const BackendOptions backend_options = cache.backend_options(options.threads);
   VariableStore store(
       reading_arguments([&] { return make_backend(options.device, backend_options); }), 1);
-  const double reference_distance = distance_from_reference(info, backend_options, options.device);
-  require_close(reference_distance, 2e-3, "the reference");
+  const Precision precision = reading_arguments([&] { return parse_precision(options.precision); });
+  const double reference_distance =
+      distance_from_reference(info, backend_options, options.device, precision);
+  require_close(reference_distance, logits_limit(precision), "the reference");
 
-  const Graph graph = predict_graph(info, info.defaults, batch);
+  const Graph graph = predict_graph(info, info.defaults, batch, precision);
   Executable plain = compile(graph, store, {.disabled_passes = {"fuse"}});
   randomise_vectors(store);
   Executable exe = compile(*freeze(graph, store), store);
@@ -90,7 +96,8 @@ int run_bench_infer(const BenchOptions& options) {
   const HostTensor want = plain.fetched("logits");
   inputs.infer(exe, 0);
   const double plain_distance = train::relative_distance(exe.fetched("logits"), want);
-  require_close(plain_distance, 2e-3, "the model that is neither frozen nor fused");
+  require_close(plain_distance, logits_limit(precision),
+                "the model that is neither frozen nor fused");
 
   std::int64_t number = 0;
   const Stopwatch warm;
@@ -125,6 +132,7 @@ int run_bench_infer(const BenchOptions& options) {
                           {"device", options.device},
                           {"threads", store.backend()->threads()},
                           {"tune", options.tune},
+                          {"precision", std::string(precision_name(precision))},
                           {"batch", batch},
                           {"latency_p50_ms", p50},
                           {"latency_p90_ms", p90},

@@ -35,6 +35,7 @@ struct TrainOptions {
   std::optional<double> gamma;
   std::optional<double> clip_norm;
   std::optional<double> label_smoothing;
+  std::optional<std::string> precision;
   std::optional<std::int64_t> shift;
   bool flip = false;
   std::optional<std::uint64_t> seed;
@@ -51,6 +52,7 @@ struct EvalOptions {
   std::string run;
   std::string data;        ///< empty: the run's
   std::int64_t batch = 0;  ///< 0: the run's
+  std::string precision;   ///< empty: the run's
   std::string device = "cpu";
   int threads = 0;
   bool json = false;
@@ -74,6 +76,7 @@ struct BenchOptions {
   std::string device = "cpu";
   int threads = 0;
   std::string tune = "off";
+  std::string precision = "f32";
   std::int64_t steps = 0;  ///< 0: chosen by the time a step takes
   std::int64_t batch = 0;  ///< 0: the workload's own
   std::int64_t fixed = 0;  ///< > 0: just so many steps, and what they consist of
@@ -88,6 +91,7 @@ struct PlanOptions {
   std::string model;
   std::string graph;  ///< file to write the Graph to; empty: none
   std::int64_t batch = 32;
+  std::string precision = "f32";
   std::string device = "cpu";
 };
 int run_plan(const PlanOptions& options);

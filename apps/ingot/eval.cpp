@@ -9,8 +9,9 @@
 namespace ingot::cli {
 
 int run_eval(const EvalOptions& options) {
-  const LoadedRun run = reading_arguments(
-      [&] { return load_run(options.run, options.device, options.threads, options.batch); });
+  const LoadedRun run = reading_arguments([&] {
+    return load_run(options.run, options.device, options.threads, options.batch, options.precision);
+  });
   const data::Dataset test =
       reading_arguments([&] { return load_test_data(run.description, options.data); });
   const train::Metrics metrics = run.trainer->evaluate(test);

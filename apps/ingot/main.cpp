@@ -38,7 +38,8 @@ std::string model_help() {
 
 /// A check that says what is wanted and what was given, where CLI11 says less.
 template <typename Number>
-CLI::Validator number(const char* wanted, bool (*accepts)(Number) = [](Number) { return true; }) {
+CLI::Validator number(
+    const char* wanted, bool (*accepts)(Number) = [](Number) { return true; }) {
   return CLI::Validator(
       [=](std::string& text) {
         Number value = 0;
@@ -76,6 +77,12 @@ void add_tune(CLI::App& app, std::string& tune) {
       ->capture_default_str();
 }
 
+constexpr const char* kPrecisionHelp =
+    "what contractions compute in: f32, tf32, bf16, or f16 (fp16) with loss scaling";
+void add_precision(CLI::App& app, std::string& precision) {
+  app.add_option("--precision", precision, kPrecisionHelp)->capture_default_str();
+}
+
 void add_json(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "print JSON objects on stdout, one a line");
 }
@@ -109,6 +116,7 @@ void add_train(CLI::App& root, TrainOptions& o, Command& command) {
   app.add_option("--clip-norm", o.clip_norm, "greatest norm of the gradients (0: any)")
       ->check(kNumber);
   app.add_option("--label-smoothing", o.label_smoothing, "label smoothing (0)")->check(kNumber);
+  app.add_option("--precision", o.precision, std::string(kPrecisionHelp) + " (f32)");
   app.add_option("--shift", o.shift, "augmentation: move images by up to this many pixels (0)")
       ->check(kInteger);
   app.add_flag("--flip", o.flip, "augmentation: mirror half of the images");
@@ -127,6 +135,7 @@ void add_eval(CLI::App& root, EvalOptions& o, Command& command) {
   app.add_option("run", o.run, "run folder")->required();
   app.add_option("--data", o.data, data_help() + " (that of the run)");
   app.add_option("--batch", o.batch, "images in a batch (that of the run)")->check(kPositive);
+  app.add_option("--precision", o.precision, std::string(kPrecisionHelp) + " (that of the run)");
   add_device(app, o.device);
   add_threads(app, o.threads);
   add_json(app, o.json);
@@ -161,6 +170,7 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
   add_device(app, o.device);
   add_threads(app, o.threads);
   add_tune(app, o.tune);
+  add_precision(app, o.precision);
   add_json(app, o.json);
   app.add_option("--steps-per-call", o.steps_per_call,
                  "training steps of one call, on stacked feeds")
@@ -181,6 +191,7 @@ void add_plan(CLI::App& root, PlanOptions& o, Command& command) {
   app.add_option("--batch", o.batch, "images in a batch")->check(kPositive)->capture_default_str();
   app.add_option("--graph", o.graph,
                  "write the step's graph to this file, for bisect (.dot: for Graphviz)");
+  add_precision(app, o.precision);
   add_device(app, o.device);
   app.callback([&] { command = [&] { return run_plan(o); }; });
 }

@@ -17,8 +17,10 @@ namespace ingot::cli {
 int run_plan(const PlanOptions& options) {
   const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.model); });
   const nn::ModelOptions& m = info.defaults;
-  const Graph graph =
-      train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, options.batch, {});
+  train::TrainingRecipe recipe;
+  recipe.precision = reading_arguments([&] { return parse_precision(options.precision); });
+  const Graph graph = train::build_train_graph(*info.make(m), {m.channels, m.height, m.width},
+                                               options.batch, recipe);
   if (!options.graph.empty()) {
     const bool dot = std::filesystem::path(options.graph).extension() == ".dot";
     io::write_file_atomically(options.graph, dot ? to_dot(graph) : print_graph(graph));
@@ -31,10 +33,10 @@ int run_plan(const PlanOptions& options) {
     if (segment->role == VariableRole::parameter) parameters += segment->type.numel();
   }
   const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-  std::printf("%s, batch %lld, input f32%s, device %s, SGD with momentum\n",
+  std::printf("%s, batch %lld, input f32%s, precision %s, device %s, SGD with momentum\n",
               std::string(info.name).c_str(), static_cast<long long>(options.batch),
               Shape{options.batch, m.channels, m.height, m.width}.to_string().c_str(),
-              options.device.c_str());
+              std::string(precision_name(recipe.precision)).c_str(), options.device.c_str());
   std::printf("parameters       %lld\n", static_cast<long long>(parameters));
   std::printf("GFLOP a step     %.3f\n", stats.flops * 1e-9);
   std::printf("kernels          %d (%d reorders, %d stand-alone elementwise)\n", stats.kernels,

@@ -42,12 +42,13 @@ std::shared_ptr<const nn::Module> make_shared_model(const RunDescription& run) {
 }
 
 LoadedRun load_run(const std::string& folder, const std::string& device, int threads,
-                   std::int64_t batch) {
+                   std::int64_t batch, const std::string& precision) {
   train::SavedRun saved = train::read_saved_run(folder);
   LoadedRun run{description_from_json(saved.extra), nullptr};
   saved.options.device = device;
   saved.options.threads = threads;
   if (batch > 0) saved.options.batch_size = batch;
+  if (!precision.empty()) saved.options.precision = parse_precision(precision);
   run.trainer = std::make_unique<train::Trainer>(make_shared_model(run.description), saved.options);
   run.trainer->load(folder);
   return run;

@@ -34,9 +34,9 @@ struct LoadedRun {
   RunDescription description;
   std::unique_ptr<train::Trainer> trainer;
 };
-/// `batch` 0: the run's.
+/// `batch` 0 and `precision` empty: the run's.
 LoadedRun load_run(const std::string& folder, const std::string& device, int threads,
-                   std::int64_t batch);
+                   std::int64_t batch, const std::string& precision = {});
 /// The test half of `spec`, or of the run's data when it is empty.
 data::Dataset load_test_data(const RunDescription& run, const std::string& spec);
 

@@ -35,11 +35,11 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 class SignalHandlers {
  public:
   SignalHandlers() {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = [](int) { stop_requested.store(true); };
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     ::sigaction(SIGINT, &action, &interrupt_);
-    struct sigaction ignore{};
+    struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(SIGPIPE, &ignore, &pipe_);
   }
@@ -51,8 +51,8 @@ class SignalHandlers {
   SignalHandlers& operator=(const SignalHandlers&) = delete;
 
  private:
-  struct sigaction interrupt_{};
-  struct sigaction pipe_{};
+  struct sigaction interrupt_ {};
+  struct sigaction pipe_ {};
 };
 
 struct Run {
@@ -101,6 +101,7 @@ void apply(const TrainOptions& given, train::TrainerOptions& o) {
   set_if(given.gamma, o.schedule.gamma);
   set_if(given.clip_norm, o.clip_norm);
   set_if(given.label_smoothing, o.label_smoothing);
+  if (given.precision) o.precision = parse_precision(*given.precision);
   set_if(given.shift, o.augment.shift);
   if (given.flip) o.augment.flip = true;
   set_if(given.seed, o.seed);

@@ -34,7 +34,7 @@ HostTensor random_tensor(const TensorType& type, std::uint64_t seed, std::uint32
 std::string difference(const Node& node, const HostTensor& got, const HostTensor& want) {
   const OpDef& op = node.op();
   const std::int64_t length = op.reduction_length != nullptr ? op.reduction_length(node) : 1;
-  const Tolerance tolerance = op.tolerance(want.type().dtype, length);
+  const Tolerance tolerance = node_tolerance(node, want.type().dtype, length);
   const HostView a = got.view();
   const HostView b = want.view();
   // Sums are compared on the scale of the whole result: their terms cancel.

@@ -291,10 +291,16 @@ Node* Graph::add(const OpDef& op, std::vector<Value> inputs, AttrList attrs, std
   return added;
 }
 
-Node* Graph::clone(const Node& node, std::vector<Value> inputs) {
-  AttrList attrs;
+Node* Graph::clone(const Node& node, std::vector<Value> inputs, AttrList changed) {
+  AttrList attrs = std::move(changed);
+  const std::size_t given = attrs.size();
   for (std::size_t i = 0; i < node.attrs_.size(); ++i) {
-    attrs.emplace_back(std::string(node.op().attrs[i].name), node.attrs_[i]);
+    const std::string_view name = node.op().attrs[i].name;
+    const auto end = attrs.begin() + static_cast<std::ptrdiff_t>(given);
+    if (std::any_of(attrs.begin(), end, [&](const NamedAttr& a) { return a.name == name; })) {
+      continue;
+    }
+    attrs.emplace_back(std::string(name), node.attrs_[i]);
   }
   const OriginScope scope(*this, node.origin_);
   Node* copy = nullptr;

@@ -178,8 +178,8 @@ class Graph {
   Node* add(const OpDef& op, std::vector<Value> inputs, AttrList attrs = {}, std::string name = {},
             SourceLocation loc = SourceLocation::current());
   /// For passes: a Node with another's op, attributes, name, origin, layouts and body on new
-  /// inputs; types are inferred anew.
-  Node* clone(const Node& node, std::vector<Value> inputs);
+  /// inputs, and with `changed` in place of the attributes of those names; types are inferred anew.
+  Node* clone(const Node& node, std::vector<Value> inputs, AttrList changed = {});
   /// A Region: a Node that owns a body; its outputs are the body's fetches, its inputs the body's
   /// arguments in order. Its origin is the current OriginScope's. Errors (user): arguments that are
   /// not the operands, a body with placeholders, variables or assigns.

@@ -63,6 +63,16 @@ Tolerance default_tolerance(DType dtype, std::int64_t reduction_length) {
   return {bound, bound};
 }
 
+Tolerance node_tolerance(const Node& node, DType dtype, std::int64_t reduction_length) {
+  const OpDef& op = node.op();
+  const Tolerance own = op.tolerance(dtype, reduction_length);
+  if (!op.traits.contraction || dtype != DType::f32 || node.attr<std::string>("math") != "tf32") {
+    return own;
+  }
+  // tf32 keeps as many bits of an operand as f16 does.
+  return op.tolerance(DType::f16, reduction_length);
+}
+
 bool is_view(const Node& node) {
   return node.op().traits.view && node.input(0).layout().is_plain() &&
          node.outputs()[0].layout.is_plain();

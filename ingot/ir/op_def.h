@@ -122,6 +122,9 @@ struct Tolerance {
 /// Derived from the unit roundoff of the dtype and the length of the longest sum.
 Tolerance default_tolerance(DType dtype, std::int64_t reduction_length);
 using ToleranceFn = Tolerance (*)(DType, std::int64_t reduction_length);
+/// That of one Node's results: its record's, or for a contraction in tf32 math the one that the
+/// rounding of its operands gives.
+Tolerance node_tolerance(const Node& node, DType dtype, std::int64_t reduction_length);
 using ReductionLengthFn = std::int64_t (*)(const Node&);
 
 struct Traits {
@@ -133,6 +136,8 @@ struct Traits {
   bool random = false;
   bool composite = false;  ///< defined by `body`
   bool reduction = false;
+  bool any_layouts = false;  ///< each operand may lie in memory as it likes: order does not matter
+  bool contraction = false;  ///< sums products of two operands; has the attribute `math`
 };
 
 /// One operand of a test case: its type and where its values lie.

@@ -99,6 +99,26 @@ Cost streaming_cost(const Node& node, double flops_per_element) {
   return {flops_per_element * static_cast<double>(node.output_type().numel()), bytes};
 }
 
+AttrSpec math_attr() {
+  return {"math", AttrKind::string,
+          "how f32 products are taken: `f32`, or `tf32` with operands rounded to 11 bits where the "
+          "backend has that",
+          AttrValue(std::string("f32"))};
+}
+
+Constraint math_constraint() { return {"M1", "math must be f32 or tf32"}; }
+
+void check_math(const InferContext& ctx) {
+  const auto& math = ctx.attr<std::string>("math");
+  ctx.require(math == "f32" || math == "tf32", "M1", [&] { return "\"" + math + "\""; });
+}
+
+BadCase math_bad_case(std::string_view op, std::vector<TensorType> inputs, AttrList attrs) {
+  attrs.emplace_back("math", "f16");
+  return {"unknown math", std::move(inputs), std::move(attrs), "M1",
+          std::string(op) + " \"op\": math must be f32 or tf32, got \"f16\""};
+}
+
 DType accumulate_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 }  // namespace ingot

@@ -55,6 +55,13 @@ AttrList with_batch_dim(const Node& node, std::string_view shape_attr, int axis,
 /// Reads every input once and writes every output once, with `flops_per_element` of output 0.
 Cost streaming_cost(const Node& node, double flops_per_element);
 
+/// The attribute `math` of contractions, and the rule that its value is one there is.
+AttrSpec math_attr();
+Constraint math_constraint();
+void check_math(const InferContext& ctx);
+/// The case that breaks it, of the op on valid inputs and attributes.
+BadCase math_bad_case(std::string_view op, std::vector<TensorType> inputs, AttrList attrs);
+
 /// The dtype in which sums over elements of a floating-point dtype are taken: f64 for f64, else
 /// f32.
 DType accumulate_dtype(DType dtype);

@@ -151,7 +151,8 @@ std::vector<BadCase> bad_cases() {
        {{DType::f32, {1, 3, 2, 8}}, {DType::f32, {8, 3, 5, 3}}},
        {{"padding", {1, 1, 0, 0}}},
        "W5",
-       "conv2d \"op\": kernel must fit into the padded input, got kernel 5x3 on padded input 4x8"}};
+       "conv2d \"op\": kernel must fit into the padded input, got kernel 5x3 on padded input 4x8"},
+      math_bad_case("conv2d", {x, w}, {})};
 }
 
 }  // namespace
@@ -173,7 +174,10 @@ const OpDef& conv2d_op() {
       .reference = reference,
       .batch = image_batch,
       .cost = conv2d_cost,
-      .scaled_operand = [](const Node&) -> ScaledOperand { return {1, 0, 1}; },
+      .traits = {.contraction = true},
+      .scaled_operand = [](const Node&) -> ScaledOperand {
+        return {1, 0, 1};
+      },
       .reduction_length =
           [](const Node& node) {
             const Conv2dShape shape = conv2d_shape(node);
@@ -186,7 +190,8 @@ const OpDef& conv2d_op() {
 
 Conv2dOptions conv2d_options(const Node& node) {
   const Conv2dShape shape = conv2d_shape(node);
-  return {shape.window.stride, shape.window.padding, shape.window.dilation, shape.groups};
+  return {shape.window.stride, shape.window.padding, shape.window.dilation, shape.groups,
+          node.attr<std::string>("math")};
 }
 
 AttrList to_attrs(const Conv2dOptions& options) {
@@ -196,7 +201,8 @@ AttrList to_attrs(const Conv2dOptions& options) {
   return {{"stride", list(options.stride)},
           {"padding", list(options.padding)},
           {"dilation", list(options.dilation)},
-          {"groups", options.groups}};
+          {"groups", options.groups},
+          {"math", options.math}};
 }
 
 namespace ops {

@@ -115,6 +115,7 @@ std::vector<BadCase> bad_cases() {
       "kernel must be at least 1x1, got 0x3");
   add("kernel too large", {g, {DType::f32, {8, 3, 9, 3}}}, attrs, "W5",
       "kernel must fit into the padded input, got kernel 9x3 on padded input 8x8");
+  bad.push_back(math_bad_case("conv2d_input_grad", {g, w}, attrs));
   for (BadCase& item : window_bad_cases("conv2d_input_grad", {g, w}, attrs)) {
     bad.push_back(std::move(item));
   }
@@ -140,6 +141,7 @@ const OpDef& conv2d_input_grad_op() {
       .batch = image_batch,
       .rebatch = image_rebatch,
       .cost = conv2d_cost,
+      .traits = {.contraction = true},
       .reduction_length =
           [](const Node& node) {
             const Conv2dShape shape = conv2d_shape(node);

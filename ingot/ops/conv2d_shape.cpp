@@ -49,6 +49,7 @@ std::vector<AttrSpec> conv2d_attrs(std::vector<AttrSpec> own) {
                         AttrValue(std::int64_t{1})};
   own = window_attrs(std::move(own));
   own.push_back(groups);
+  own.push_back(math_attr());
   return own;
 }
 
@@ -66,6 +67,7 @@ std::vector<Constraint> conv2d_constraints(const Conv2dTexts& texts) {
   if (texts.has_gradient_operand) {
     constraints.push_back({"C8", "gradient must have the shape of the convolution's result"});
   }
+  constraints.push_back(math_constraint());
   for (const Constraint& constraint : window_constraints()) constraints.push_back(constraint);
   return constraints;
 }
@@ -73,6 +75,7 @@ std::vector<Constraint> conv2d_constraints(const Conv2dTexts& texts) {
 Conv2dShape check_conv2d(const InferContext& ctx, const Shape& input, const Shape& weight) {
   ctx.require(ctx.input(0).dtype == ctx.input(1).dtype, "C1");
   ctx.require(is_float(ctx.input(0).dtype), "C2");
+  check_math(ctx);
   const auto valid = [](const Shape& shape) {
     return shape.rank() == 4 &&
            std::all_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim >= 0; });

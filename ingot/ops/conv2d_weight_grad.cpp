@@ -119,6 +119,7 @@ std::vector<BadCase> bad_cases() {
       "kernel must be at least 1x1, got 0x3");
   add("kernel too large", {x, g}, {{"weight_shape", {8, 3, 9, 3}}}, "W5",
       "kernel must fit into the padded input, got kernel 9x3 on padded input 8x8");
+  bad.push_back(math_bad_case("conv2d_weight_grad", {x, g}, attrs));
   for (BadCase& item : window_bad_cases("conv2d_weight_grad", {x, g}, attrs)) {
     bad.push_back(std::move(item));
   }
@@ -143,6 +144,7 @@ const OpDef& conv2d_weight_grad_op() {
       .reference = reference,
       .batch = batch,
       .cost = conv2d_cost,
+      .traits = {.contraction = true},
       .reduction_length =
           [](const Node& node) {
             const Conv2dShape shape = conv2d_shape(node);

@@ -32,6 +32,7 @@ std::vector<TensorType> infer(const InferContext& ctx) {
   const int rank = a.shape.rank();
   ctx.require(a.dtype == b.dtype && is_float(a.dtype), "C1");
   ctx.require(rank == b.shape.rank() && rank >= 2 && rank <= 4, "C2");
+  check_math(ctx);
   Shape shape;
   for (int axis = 0; axis < rank - 2; ++axis) {
     ctx.require(a.shape[axis] == b.shape[axis], "C3");
@@ -76,13 +77,17 @@ void reference(const ReferenceContext& ctx) {
 }
 
 std::vector<Value> gradient(const GradientContext& ctx) {
+  const auto& math = ctx.node.attr<std::string>("math");
   const bool ta = ctx.node.attr<bool>("transpose_a");
   const bool tb = ctx.node.attr<bool>("transpose_b");
   const Value a = ctx.inputs[0];
   const Value b = ctx.inputs[1];
   const Value g = ctx.grads[0];
-  return {ta ? ops::matmul(b, g, tb, true, {}) : ops::matmul(g, b, false, !tb, {}),
-          tb ? ops::matmul(g, a, true, ta, {}) : ops::matmul(a, g, !ta, false, {})};
+  const auto product = [&](Value left, Value right, bool transpose_left, bool transpose_right) {
+    return ops::matmul(left, right, {transpose_left, transpose_right, math}, {});
+  };
+  return {ta ? product(b, g, tb, true) : product(g, b, false, !tb),
+          tb ? product(g, a, true, ta) : product(a, g, !ta, false)};
 }
 
 std::vector<BatchResult> batch(const Node& node, std::span<const int> input_axes) {
@@ -158,7 +163,8 @@ std::vector<BadCase> bad_cases() {
            {{DType::f32, {32, 8}}, {DType::f32, {8, 2}}},
            {{"transpose_b", true}},
            "C4",
-           "matmul \"op\": inner dimensions must be equal, got f32[32,8] by f32[8,2] transposed"}};
+           "matmul \"op\": inner dimensions must be equal, got f32[32,8] by f32[8,2] transposed"},
+          math_bad_case("matmul", {{DType::f32, {2, 3}}, {DType::f32, {3, 2}}}, {})};
 }
 
 }  // namespace
@@ -172,19 +178,22 @@ const OpDef& matmul_op() {
                  {"b", "[...,K,N], or [...,N,K] with transpose_b"}},
       .outputs = {{"y", "[...,M,N]"}},
       .attrs = {{"transpose_a", AttrKind::boolean, "a is given as [...,K,M]", AttrValue(false)},
-                {"transpose_b", AttrKind::boolean, "b is given as [...,N,K]", AttrValue(false)}},
+                {"transpose_b", AttrKind::boolean, "b is given as [...,N,K]", AttrValue(false)},
+                math_attr()},
       .constraints = {{"C1", "operands must have one floating-point dtype",
                        "convert one with cast"},
                       {"C2", "operands must have one rank from 2 to 4",
                        "reshape or broadcast one operand"},
                       {"C3", "batch dimensions must be equal", "broadcast one with broadcast_to"},
                       {"C4", "inner dimensions must be equal",
-                       "transpose_a and transpose_b say which way an operand is stored"}},
+                       "transpose_a and transpose_b say which way an operand is stored"},
+                      math_constraint()},
       .infer = infer,
       .gradient = {gradient},
       .reference = reference,
       .batch = batch,
       .cost = cost,
+      .traits = {.contraction = true},
       .scaled_operand = [](const Node& node) -> ScaledOperand {
         return {1, axes_of(node).b_column, node.output_type().shape.rank() - 1};
       },
@@ -196,11 +205,18 @@ const OpDef& matmul_op() {
 
 namespace ops {
 
-Value matmul(Value a, Value b, bool transpose_a, bool transpose_b, SourceLocation loc) {
+Value matmul(Value a, Value b, const MatmulOptions& options, SourceLocation loc) {
   return a.graph()
-      .add(matmul_op(), {a, b}, {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}}, {},
-           loc)
+      .add(matmul_op(), {a, b},
+           {{"transpose_a", options.transpose_a},
+            {"transpose_b", options.transpose_b},
+            {"math", options.math}},
+           {}, loc)
       ->output();
+}
+
+Value matmul(Value a, Value b, bool transpose_a, bool transpose_b, SourceLocation loc) {
+  return matmul(a, b, {transpose_a, transpose_b}, loc);
 }
 
 }  // namespace ops

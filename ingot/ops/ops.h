@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,13 @@ struct Conv2dOptions {
   std::array<std::int64_t, 4> padding{0, 0, 0, 0};  ///< top, bottom, left, right
   std::array<std::int64_t, 2> dilation{1, 1};
   std::int64_t groups = 1;
+  std::string math = "f32";  ///< "tf32": f32 operands may be rounded to 11 bits
+};
+
+struct MatmulOptions {
+  bool transpose_a = false;
+  bool transpose_b = false;
+  std::string math = "f32";  ///< as in Conv2dOptions
 };
 
 struct MaxPool2dOptions {
@@ -113,6 +121,8 @@ Value mean(Value x, std::vector<std::int64_t> axes, bool keep_dims = false,
 /// with its last two axes swapped.
 Value matmul(Value a, Value b, bool transpose_a = false, bool transpose_b = false,
              SourceLocation loc = SourceLocation::current());
+Value matmul(Value a, Value b, const MatmulOptions& options,
+             SourceLocation loc = SourceLocation::current());
 
 Value softmax(Value x, std::int64_t axis = -1, SourceLocation loc = SourceLocation::current());
 Value log_softmax(Value x, std::int64_t axis = -1, SourceLocation loc = SourceLocation::current());
@@ -203,6 +213,10 @@ Value gather_grad(Value g, Value indices, std::int64_t size, std::int64_t axis =
                   SourceLocation loc = SourceLocation::current());
 /// i32 index of the first largest element along `axis`, which goes away.
 Value argmax(Value x, std::int64_t axis = -1, SourceLocation loc = SourceLocation::current());
+
+/// bool[]: whether no element of any operand is infinite or NaN; true without operands.
+Value all_finite(Graph& graph, std::vector<Value> operands,
+                 SourceLocation loc = SourceLocation::current());
 
 /// What random numbers are a function of, beside the element's index: i64 scalars and a number
 /// fixed when the graph is built (0 ... 2^32-1), different for each use.

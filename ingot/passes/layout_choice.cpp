@@ -48,6 +48,11 @@ std::vector<Group> optimizer_groups(const Node& node) {
 /// image, and keep its layout.
 std::vector<Group> agnostic_groups(const Node& node) {
   if (&node.op() == &optimizer_update_op()) return optimizer_groups(node);
+  if (node.op().traits.any_layouts) {
+    std::vector<Group> groups;
+    for (std::size_t i = 0; i < node.inputs().size(); ++i) groups.push_back({{i}, {}});
+    return groups;
+  }
   Shape full;
   for (const Value& input : node.inputs()) {
     if (full.rank() == 0 || input.type().numel() > full.numel()) full = input.shape();

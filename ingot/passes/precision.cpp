@@ -17,14 +17,15 @@
 namespace ingot {
 namespace {
 
-constexpr std::array<std::string_view, 3> kNames{"f32", "bf16", "f16"};
+constexpr std::array<std::string_view, 4> kNames{"f32", "tf32", "bf16", "f16"};
 
-/// Sums products of two operands: what low precision is fast at.
-bool is_contraction(const Node& node) {
-  const OpDef& op = node.op();
-  return op.reduction_length != nullptr && !op.traits.reduction && !op.traits.composite &&
-         std::ranges::count_if(node.inputs(), [](const Value& v) { return is_float(v.dtype()); }) >
-             1;
+/// The Graph with contractions in tf32 math.
+std::unique_ptr<Graph> with_tf32(const Graph& graph) {
+  return rewrite(graph, [](Rewriter& rewriter, const Node& node) {
+    AttrList changed;
+    if (node.op().traits.contraction) changed.emplace_back("math", "tf32");
+    rewriter.clone(node, rewriter.map_inputs(node), std::move(changed));
+  });
 }
 
 class Lowering {
@@ -66,7 +67,7 @@ class Lowering {
     const auto stays = [&](std::size_t i) {
       return std::ranges::find(op.f32_operands, static_cast<int>(i)) != op.f32_operands.end();
     };
-    bool lower = is_contraction(node);
+    bool lower = op.traits.contraction;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       lower |= !stays(i) && inputs[i].dtype() == low_ && node.input_type(i).dtype == DType::f32;
     }
@@ -89,22 +90,24 @@ std::string_view precision_name(Precision precision) noexcept {
 }
 
 Precision parse_precision(std::string_view name) {
+  if (name == "fp16") return Precision::f16;
   const auto found = std::ranges::find(kNames, name);
   if (found == kNames.end()) {
     throw user_error(
         ErrorCode::invalid_argument,
-        fmt::format("precision \"{}\": must be f32, bf16 or f16, got another name", name));
+        fmt::format("precision \"{}\": must be f32, tf32, bf16 or f16, got another name", name));
   }
   return static_cast<Precision>(found - kNames.begin());
 }
 
 DType compute_dtype(Precision precision) noexcept {
-  constexpr std::array kTypes{DType::f32, DType::bf16, DType::f16};
+  constexpr std::array kTypes{DType::f32, DType::f32, DType::bf16, DType::f16};
   return kTypes[static_cast<std::size_t>(precision)];
 }
 
 std::unique_ptr<Graph> apply_precision(const Graph& graph, Precision precision) {
   if (precision == Precision::f32) return clone_graph(graph);
+  if (precision == Precision::tf32) return with_tf32(graph);
   return Lowering(graph, compute_dtype(precision)).run();
 }
 

@@ -66,8 +66,8 @@ void Rewriter::replace(const Node& old, Node& now) {
 
 Node* Rewriter::clone(const Node& old) { return clone(old, map_inputs(old)); }
 
-Node* Rewriter::clone(const Node& old, std::vector<Value> inputs) {
-  Node* now = graph_->clone(old, std::move(inputs));
+Node* Rewriter::clone(const Node& old, std::vector<Value> inputs, AttrList changed) {
+  Node* now = graph_->clone(old, std::move(inputs), std::move(changed));
   replace(old, *now);
   return now;
 }

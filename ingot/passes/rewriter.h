@@ -30,7 +30,7 @@ class Rewriter {
   void replace(const Node& old, Node& now);
   /// A copy of the Node on the mapped (or the given) operands.
   Node* clone(const Node& old);
-  Node* clone(const Node& old, std::vector<Value> inputs);
+  Node* clone(const Node& old, std::vector<Value> inputs, AttrList changed = {});
 
   /// Copies the fetches and gives the Graph away.
   std::unique_ptr<Graph> finish();

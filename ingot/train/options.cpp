@@ -113,6 +113,7 @@ Json options_to_json(const TrainerOptions& o) {
        {"clip_norm", o.clip_norm},
        {"label_smoothing", o.label_smoothing},
        {"decay_vectors", o.decay_vectors},
+       {"precision", std::string(precision_name(o.precision))},
        {"seed", o.seed},
        {"augment", Json::object({{"shift", o.augment.shift}, {"flip", o.augment.flip}})},
        {"normalization", Json::object({{"mean", numbers(o.normalization.mean)},
@@ -132,6 +133,10 @@ TrainerOptions options_from_json(const Json& json) {
   o.clip_norm = json.double_at("clip_norm");
   o.label_smoothing = json.double_at("label_smoothing");
   o.decay_vectors = json.bool_at("decay_vectors");
+  // Checkpoints of before it was an option have none.
+  if (json.find("precision") != nullptr) {
+    o.precision = parse_precision(json.string_at("precision"));
+  }
   o.seed = json.u64_at("seed");
   const Json& augment = json.at("augment");
   o.augment = {augment.i64_at("shift"), augment.bool_at("flip")};

@@ -8,6 +8,7 @@
 #include "ingot/io/json.h"
 #include "ingot/optim/optimizer.h"
 #include "ingot/optim/schedule.h"
+#include "ingot/passes/precision.h"
 #include "ingot/runtime/kernel_choices.h"
 
 namespace ingot::train {
@@ -38,7 +39,8 @@ struct TrainerOptions {
   double clip_norm = 0.0;  ///< 0: none
   double label_smoothing = 0.0;
   bool decay_vectors = true;  ///< see TrainingRecipe
-  std::uint64_t seed = 0;     ///< of weights, dropout, order and augmentation
+  Precision precision = Precision::f32;
+  std::uint64_t seed = 0;  ///< of weights, dropout, order and augmentation
   AugmentOptions augment = {};
   data::Normalization normalization = {};  ///< of training and test images
 

@@ -46,13 +46,23 @@ StepOutcome take_first_step(Executable& exe, const VariableStore& store,
   return outcome;
 }
 
-void nudge_parameters(VariableStore& store) {
+double nudge_of(Precision precision) noexcept {
+  switch (precision) {
+    case Precision::f32: return kNudge;
+    case Precision::tf32:
+    case Precision::f16: return 0x1p-11;
+    case Precision::bf16: return 0x1p-8;
+  }
+  return kNudge;
+}
+
+void nudge_parameters(VariableStore& store, double nudge) {
   std::uint32_t stream = 0;
   for (const Segment* segment : store.segments()) {
     ++stream;
     if (segment->role != VariableRole::parameter) continue;
     change(store, *segment, kNudgeSeed, stream,
-           [](double w, double u) { return w * (1 + kNudge * (2 * u - 1)); });
+           [nudge](double w, double u) { return w * (1 + nudge * (2 * u - 1)); });
   }
 }
 

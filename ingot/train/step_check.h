@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ingot/engine/executable.h"
+#include "ingot/passes/precision.h"
 #include "ingot/runtime/variable_store.h"
 
 namespace ingot::train {
@@ -24,9 +25,12 @@ StepOutcome take_first_step(Executable& exe, const VariableStore& store,
 /// Stability of Numerical Algorithms, section 2.8).
 inline constexpr double kNudge = 0x1p-19;
 
-/// Multiplies every element of every parameter by its own 1 + u, u uniform in [-kNudge, kNudge].
+/// The same for a step in a precision: operands of contractions are rounded by up to this much.
+double nudge_of(Precision precision) noexcept;
+
+/// Multiplies every element of every parameter by its own 1 + u, u uniform in [-nudge, nudge].
 /// The step from there shows how far rounding alone may carry each of the step's results.
-void nudge_parameters(VariableStore& store);
+void nudge_parameters(VariableStore& store, double nudge = kNudge);
 
 /// Gives every layer with running statistics a scale in [0.5, 1) and a shift in [1, 2): a point at
 /// which a deep net's gradients are well conditioned, few ReLUs being near their kink, while no

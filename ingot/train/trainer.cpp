@@ -135,10 +135,10 @@ Compiled& Trainer::State::compiled(Mode mode, const Shape& image_shape, std::int
   const auto build = [&] {
     switch (mode) {
       case Mode::train: return build_train_graph(*model, image_shape, batch, recipe);
-      case Mode::eval: return build_eval_graph(*model, image_shape, batch);
+      case Mode::eval: return build_eval_graph(*model, image_shape, batch, options.precision);
       case Mode::predict: break;
     }
-    return build_predict_graph(*model, image_shape, batch);
+    return build_predict_graph(*model, image_shape, batch, options.precision);
   };
   Compiled fresh(build(), store, batch);
   keep_choices();
@@ -201,8 +201,9 @@ FitReport Trainer::State::fit(const data::Dataset& train, const data::Dataset* t
                      fmt::format("trainer: training data must have {} batches as before, got {}",
                                  steps_per_epoch, batches));
   }
-  recipe = {options.optimizer, schedule_in_steps(options, batches), options.clip_norm,
-            options.label_smoothing, options.decay_vectors};
+  recipe = {options.optimizer,     schedule_in_steps(options, batches),
+            options.clip_norm,     options.label_smoothing,
+            options.decay_vectors, options.precision};
   prepare(loader, Mode::train);
   steps_per_epoch = batches;
   note_kernels(loader.size_of_batch(0));

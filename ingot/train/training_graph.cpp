@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -40,12 +42,20 @@ Value target_for(Graph& graph, Value logits) {
   return graph.placeholder("target", {DType::i32, {logits.shape()[0]}});
 }
 
-Value add_loss(Graph& graph, Value logits, Value target, const nn::CrossEntropyLoss& loss) {
-  const Value mean = loss(logits, target);
-  graph.fetch("loss", mean);
+void add_loss(Graph& graph, Value logits, Value target, const nn::CrossEntropyLoss& loss) {
+  graph.fetch("loss", loss(logits, target));
   const Value hits = ops::elementwise("eq", {ops::argmax(logits, -1), target});
   graph.fetch("correct", ops::sum(ops::cast(hits, DType::i32), {}));
-  return mean;
+}
+
+Graph in_precision(Graph graph, Precision precision) {
+  if (precision == Precision::f32) return graph;
+  return std::move(*apply_precision(graph, precision));
+}
+
+Value fetched(const Graph& graph, std::string_view name) {
+  const auto found = std::ranges::find(graph.fetches(), name, &Fetch::name);
+  return found->value;
 }
 
 optim::Rule without_decay(optim::Rule rule) {
@@ -68,18 +78,19 @@ void add_update(Graph& graph, const TrainingRecipe& recipe, std::span<const Valu
                       learning_rate, step);
 }
 
-void add_training(nn::ForwardContext& context, Value logits, Value target,
-                  const TrainingRecipe& recipe) {
-  Graph& graph = context.graph();
-  const Value loss = add_loss(graph, logits, target, {recipe.label_smoothing});
+/// The step whose forward pass, up to the loss, the Graph holds.
+Graph add_training(Graph forward_pass, const TrainingRecipe& recipe) {
+  Graph graph = in_precision(std::move(forward_pass), recipe.precision);
+  const Value loss = fetched(graph, "loss");
   const std::vector<Value> parameters = nn::parameters(graph);
   std::vector<Value> grads = gradients(loss, parameters);
   if (recipe.clip_norm != 0) grads = optim::clip_by_global_norm(graph, grads, recipe.clip_norm);
-  const Value step = context.step();
+  const Value step = nn::ForwardContext(graph, true).step();
   const Value rate = optim::learning_rate(graph, recipe.schedule, step);
   graph.fetch("lr", rate);
   add_update(graph, recipe, parameters, grads, rate, step);
   graph.assign(step, step + 1.0);
+  return graph;
 }
 
 }  // namespace
@@ -89,8 +100,8 @@ Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::
   Graph graph;
   nn::ForwardContext context(graph, true);
   const Value logits = forward(context, model, image_shape, batch);
-  add_training(context, logits, target_for(graph, logits), recipe);
-  return graph;
+  add_loss(graph, logits, target_for(graph, logits), {recipe.label_smoothing});
+  return add_training(std::move(graph), recipe);
 }
 
 Graph build_resident_train_graph(const nn::Module& model, const nn::ResidentSource& source,
@@ -98,25 +109,27 @@ Graph build_resident_train_graph(const nn::Module& model, const nn::ResidentSour
   Graph graph;
   nn::ForwardContext context(graph, true);
   const nn::ResidentBatch batch = nn::next_batch(context, source);
-  add_training(context, logits_of(context, model, batch.images), batch.labels, recipe);
-  return graph;
+  add_loss(graph, logits_of(context, model, batch.images), batch.labels, {recipe.label_smoothing});
+  return add_training(std::move(graph), recipe);
 }
 
-Graph build_eval_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch) {
+Graph build_eval_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
+                       Precision precision) {
   Graph graph;
   nn::ForwardContext context(graph, false);
   const Value logits = forward(context, model, image_shape, batch);
   add_loss(graph, logits, target_for(graph, logits), {});
-  return graph;
+  return in_precision(std::move(graph), precision);
 }
 
-Graph build_predict_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch) {
+Graph build_predict_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
+                          Precision precision) {
   Graph graph;
   nn::ForwardContext context(graph, false);
   const Value logits = forward(context, model, image_shape, batch);
   graph.fetch("logits", logits);
   graph.fetch("class", ops::argmax(logits, -1));
-  return graph;
+  return in_precision(std::move(graph), precision);
 }
 
 }  // namespace ingot::train

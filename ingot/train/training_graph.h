@@ -8,6 +8,7 @@
 #include "ingot/nn/resident_source.h"
 #include "ingot/optim/optimizer.h"
 #include "ingot/optim/schedule.h"
+#include "ingot/passes/precision.h"
 
 namespace ingot::train {
 
@@ -20,6 +21,7 @@ struct TrainingRecipe {
   /// Whether biases and normalisations (parameters of rank 1) decay too, as PyTorch's defaults
   /// have it.
   bool decay_vectors = true;
+  Precision precision = Precision::f32;  ///< of what lies between the variables and the loss
 };
 
 /// The step counter's name: steps done, i64[].
@@ -37,8 +39,10 @@ Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::
 Graph build_resident_train_graph(const nn::Module& model, const nn::ResidentSource& source,
                                  const TrainingRecipe& recipe);
 /// The same placeholders; fetches "loss" (without label smoothing) and "correct"; changes nothing.
-Graph build_eval_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch);
+Graph build_eval_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
+                       Precision precision = Precision::f32);
 /// Placeholder "input"; fetches "logits" f32[batch,classes] and "class" i32[batch].
-Graph build_predict_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch);
+Graph build_predict_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
+                          Precision precision = Precision::f32);
 
 }  // namespace ingot::train

@@ -126,7 +126,7 @@ class Tools(CommandTest):
 
     def test_plan(self):
         text = self.run_ingot("plan", "lenet", "--batch", "64").stdout
-        self.assertRegex(text, r"(?m)^lenet, batch 64, input f32\[64,1,28,28\], device cpu, SGD with "
+        self.assertRegex(text, r"(?m)^lenet, batch 64, input f32\[64,1,28,28\], precision f32, device cpu, SGD with "
                          "momentum$")
         self.assertRegex(text, r"(?m)^parameters +656080$")
         for what in ("GFLOP a step", "kernels", "variables", "constants", "scratch arena", "peak"):

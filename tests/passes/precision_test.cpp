@@ -58,7 +58,7 @@ TEST(Precision, IsNamed) {
   EXPECT_EQ(parse_precision("bf16"), Precision::bf16);
   EXPECT_EQ(precision_name(Precision::f16), "f16");
   expect_user_error(ErrorCode::invalid_argument,
-                    "precision \"fp8\": must be f32, bf16 or f16, got another name",
+                    "precision \"fp8\": must be f32, tf32, bf16 or f16, got another name",
                     [] { parse_precision("fp8"); });
 }
 

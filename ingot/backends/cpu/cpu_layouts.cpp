@@ -17,11 +17,13 @@ Support require_plain(const Node& node, const Backend&) {
 }
 
 bool is_layout_agnostic(const Node& node) {
-  return is_fused_node(node) || is_pool(node) || &node.op() == &optimizer_update_op();
+  return is_fused_node(node) || is_pool(node) || &node.op() == &optimizer_update_op() ||
+         node.op().traits.any_layouts;
 }
 
 bool takes_layout(const Node& node, const Layout& layout) {
   if (layout.is_plain()) return true;
+  if (node.op().traits.any_layouts) return true;
   if (is_pool(node)) return pool_accepts(node, layout);
   return is_layout_agnostic(node) && fused_accepts(node, layout);
 }

@@ -93,7 +93,7 @@ void compare(const Case& item, const Graph& graph, const std::string& backend) {
     SCOPED_TRACE("output " + std::to_string(k));
     const std::string name = output_name(k);
     expect_close(got.at(name), want.at(name),
-                 node.op().tolerance(node.output_type(k).dtype, length));
+                 node_tolerance(node, node.output_type(k).dtype, length));
   }
   EXPECT_EQ(one(graph, feeds), got) << "a second run differs";
   EXPECT_EQ(two(graph, feeds), got) << "two threads differ from one";
