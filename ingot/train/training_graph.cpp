@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -13,6 +14,8 @@
 #include "ingot/nn/loss.h"
 #include "ingot/ops/operators.h"
 #include "ingot/ops/ops.h"
+#include "ingot/optim/loss_scale.h"
+#include "ingot/passes/guard_assigns.h"
 
 namespace ingot::train {
 namespace {
@@ -64,7 +67,8 @@ optim::Rule without_decay(optim::Rule rule) {
 }
 
 void add_update(Graph& graph, const TrainingRecipe& recipe, std::span<const Value> parameters,
-                std::span<const Value> gradients, Value learning_rate, Value step) {
+                std::span<const Value> gradients, Value learning_rate, Value step,
+                const optim::UpdateControl& control) {
   // One group each for what decays and what does not.
   std::vector<Value> group[2];
   std::vector<Value> group_gradients[2];
@@ -73,24 +77,47 @@ void add_update(Graph& graph, const TrainingRecipe& recipe, std::span<const Valu
     group[decays ? 0 : 1].push_back(parameters[i]);
     group_gradients[decays ? 0 : 1].push_back(gradients[i]);
   }
-  optim::apply_update(graph, recipe.optimizer, group[0], group_gradients[0], learning_rate, step);
+  optim::apply_update(graph, recipe.optimizer, group[0], group_gradients[0], learning_rate, step,
+                      control);
   optim::apply_update(graph, without_decay(recipe.optimizer), group[1], group_gradients[1],
-                      learning_rate, step);
+                      learning_rate, step, control);
+}
+
+/// Gradients before the casts that end them, where they have one.
+std::vector<Value> as_computed(std::span<const Value> gradients) {
+  std::vector<Value> result;
+  for (const Value& g : gradients) result.push_back(optim::before_widening(g));
+  return result;
 }
 
 /// The step whose forward pass, up to the loss, the Graph holds.
 Graph add_training(Graph forward_pass, const TrainingRecipe& recipe) {
   Graph graph = in_precision(std::move(forward_pass), recipe.precision);
-  const Value loss = fetched(graph, "loss");
+  const bool scaled = recipe.precision == Precision::f16;
+  Value loss = fetched(graph, "loss");
   const std::vector<Value> parameters = nn::parameters(graph);
-  std::vector<Value> grads = gradients(loss, parameters);
-  if (recipe.clip_norm != 0) grads = optim::clip_by_global_norm(graph, grads, recipe.clip_norm);
   const Value step = nn::ForwardContext(graph, true).step();
+  Value updates = step;  // done before this one
+  optim::UpdateControl control;
+  if (scaled) {
+    const Value scale = optim::loss_scale(graph, recipe.loss_scaling);
+    updates = optim::update_count(graph);
+    control.factor = 1.0 / scale;
+    loss = loss * scale;
+  }
+  const std::vector<Value> grads = gradients(loss, parameters);
+  if (scaled) control.apply = ops::all_finite(graph, as_computed(grads));
+  if (recipe.clip_norm != 0) {
+    control.factor = optim::clip_factor(graph, grads, recipe.clip_norm, control.factor);
+  }
   const Value rate = optim::learning_rate(graph, recipe.schedule, step);
   graph.fetch("lr", rate);
-  add_update(graph, recipe, parameters, grads, rate, step);
+  add_update(graph, recipe, parameters, grads, rate, updates, control);
   graph.assign(step, step + 1.0);
-  return graph;
+  if (!scaled) return graph;
+  optim::update_loss_scale(graph, recipe.loss_scaling, control.apply);
+  constexpr std::array kGuarded{VariableRole::buffer};
+  return std::move(*guard_assigns(graph, control.apply, kGuarded));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "ingot/ir/graph.h"
 #include "ingot/nn/module.h"
 #include "ingot/nn/resident_source.h"
+#include "ingot/optim/loss_scale.h"
 #include "ingot/optim/optimizer.h"
 #include "ingot/optim/schedule.h"
 #include "ingot/passes/precision.h"
@@ -22,6 +23,7 @@ struct TrainingRecipe {
   /// have it.
   bool decay_vectors = true;
   Precision precision = Precision::f32;  ///< of what lies between the variables and the loss
+  optim::LossScaling loss_scaling = {};  ///< with precision f16
 };
 
 /// The step counter's name: steps done, i64[].
@@ -30,8 +32,10 @@ inline constexpr const char* kStepVariable = "step";
 /// Placeholders "input" f32[batch,C,H,W] and "target" i32[batch]; fetches "loss" f32[] (the batch's
 /// mean), "correct" i32[] (samples whose largest logit is the target's; the first one of equals)
 /// and "lr" f32[] (the learning rate of this step). Assigns every parameter, buffer, optimizer
-/// state and the step counter. Errors: a model whose result is not logits f32[batch,classes];
-/// those of the layers, the optimizer and the schedule.
+/// state and the step counter; with precision f16 the loss is scaled for its gradients
+/// (optim/loss_scale.h), and a step whose gradients overflow changes the counters alone. Errors: a
+/// model whose result is not logits f32[batch,classes]; those of the layers, the optimizer and the
+/// schedule.
 Graph build_train_graph(const nn::Module& model, const Shape& image_shape, std::int64_t batch,
                         const TrainingRecipe& recipe);
 /// The same step on a data set that lies on the device: no placeholders, run_steps(K) runs through
