@@ -40,16 +40,23 @@ std::int64_t AugmentRandom::below(std::int64_t bound) noexcept {
                    static_cast<std::uint64_t>(epoch_), index, static_cast<std::uint64_t>(bound)));
 }
 
+Move draw_move(AugmentRandom& random, std::int64_t padding, bool flip) noexcept {
+  Move move;
+  move.down = random.below(2 * padding + 1) - padding;
+  move.right = random.below(2 * padding + 1) - padding;
+  move.mirror = flip && random.below(2) != 0;
+  return move;
+}
+
 Augment random_crop_flip(std::int64_t padding, bool flip) {
   if (padding < 0) {
     throw user_error(ErrorCode::invalid_argument,
                      fmt::format("augment: padding must not be negative, got {}", padding));
   }
   return [padding, flip](AugmentSample& sample) {
-    const std::int64_t shift_y = sample.random.below(2 * padding + 1) - padding;
-    const std::int64_t shift_x = sample.random.below(2 * padding + 1) - padding;
-    if (shift_y != 0 || shift_x != 0) shift(sample, shift_y, shift_x);
-    if (!flip || sample.random.below(2) == 0) return;
+    const Move move = draw_move(sample.random, padding, flip);
+    if (move.down != 0 || move.right != 0) shift(sample, move.down, move.right);
+    if (!move.mirror) return;
     for (auto row = sample.pixels.begin(); row != sample.pixels.end(); row += sample.width) {
       std::reverse(row, row + sample.width);
     }

@@ -37,6 +37,16 @@ struct AugmentSample {
 /// Called from several threads at once; must be a function of the sample alone.
 using Augment = std::function<void(AugmentSample&)>;
 
+/// How one image is moved: element (h, w) is the one at (h + down, w' + right), w' = width - 1 - w
+/// where it is mirrored.
+struct Move {
+  std::int64_t down = 0;
+  std::int64_t right = 0;
+  bool mirror = false;
+};
+/// random_crop_flip()'s next draws.
+Move draw_move(AugmentRandom& random, std::int64_t padding, bool flip) noexcept;
+
 /// Pad by `padding` black pixels on every side, cut out a window of the old size at a random place,
 /// and, if `flip`, mirror left and right in half of the cases.
 Augment random_crop_flip(std::int64_t padding, bool flip);

@@ -61,6 +61,10 @@ ResidentBatch next_batch(ForwardContext& context, const ResidentSource& source) 
   const auto stride = static_cast<double>(source.stride != 0 ? source.stride : source.batch);
   const Value chosen = ops::gather(order, places + index * stride, 0, {});
   Value images = ops::gather(data, chosen, 0, {});
+  if (source.moves) {
+    const Value moves = variable(graph, kResidentMoves, {DType::i32, {samples, 3}});
+    images = ops::crop_flip(images, ops::gather(moves, chosen, 0, {}), {});
+  }
   if (images.dtype() == DType::u8) images = ops::cast(images, DType::f32, {}) / 255.0;
   if (!source.mean.empty()) images = images - per_channel(graph, source.mean);
   if (!source.stddev.empty()) images = images / per_channel(graph, source.stddev);

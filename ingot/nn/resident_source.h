@@ -10,12 +10,13 @@
 namespace ingot::nn {
 
 /// Names of the variables that next_batch() reads. The caller writes them into the VariableStore
-/// after compile(): the data once, the order (a permutation of the samples) and the batch index
-/// once an epoch. All have the role `dataset`: they are not part of a checkpoint.
+/// after compile(): the data once, the order (a permutation of the samples), the moves and the
+/// batch index once an epoch. All have the role `dataset`: they are not part of a checkpoint.
 inline constexpr const char* kResidentImages = "dataset.images";  ///< u8 or f32 [N,C,H,W]
 inline constexpr const char* kResidentLabels = "dataset.labels";  ///< i32 [N]
 inline constexpr const char* kResidentOrder = "dataset.order";    ///< i32 [N]
 inline constexpr const char* kResidentBatch = "dataset.batch";    ///< i32 []
+inline constexpr const char* kResidentMoves = "dataset.moves";    ///< i32 [N,3], with augmentation
 
 struct ResidentSource {
   /// u8 (divided by 255) or f32, [N,C,H,W]
@@ -28,6 +29,9 @@ struct ResidentSource {
   /// Of each channel, taken off and divided by. Empty: 0 and 1.
   std::vector<float> mean = {};
   std::vector<float> stddev = {};
+  /// Whether each sample is moved and mirrored before it is normalised, by its row of
+  /// kResidentMoves (see ops::crop_flip).
+  bool moves = false;
 };
 
 struct ResidentBatch {

@@ -214,6 +214,10 @@ Value gather_grad(Value g, Value indices, std::int64_t size, std::int64_t axis =
 /// i32 index of the first largest element along `axis`, which goes away.
 Value argmax(Value x, std::int64_t axis = -1, SourceLocation loc = SourceLocation::current());
 
+/// Each image of x[N,C,H,W] moved and mirrored by its row of `moves`, i32 [N,3]: element (h, w) is
+/// x's at (h + down, w' + right), w' = W - 1 - w where `mirror` is not 0, and 0 outside the image.
+Value crop_flip(Value x, Value moves, SourceLocation loc = SourceLocation::current());
+
 /// bool[]: whether no element of any operand is infinite or NaN; true without operands.
 Value all_finite(Graph& graph, std::vector<Value> operands,
                  SourceLocation loc = SourceLocation::current());

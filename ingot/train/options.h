@@ -50,6 +50,8 @@ struct TrainerOptions {
   /// Choose kernels by timing; other kernels may give results that differ in the last bits.
   Tune tune = Tune::off;
   int loader_workers = 1;  ///< threads that prepare batches; 0: none
+  /// Keep the training set on the device where it fits, instead of preparing batches on the host.
+  bool resident = true;
 };
 
 /// Errors (invalid_argument): `trainer: <what> must be ..., got ...`.

@@ -14,6 +14,7 @@
 #include "ingot/data/loader.h"
 #include "ingot/engine/compile.h"
 #include "ingot/train/kernel_cache.h"
+#include "ingot/train/resident_data.h"
 #include "ingot/train/run_state.h"
 #include "ingot/train/training_graph.h"
 
@@ -67,7 +68,29 @@ struct Compiled {
   int loss, correct, learning_rate;
 };
 
-enum class Mode : std::uint8_t { train, eval, predict };
+enum class Mode : std::uint8_t { train, resident_train, eval, predict };
+
+bool trains(Mode mode) { return mode == Mode::train || mode == Mode::resident_train; }
+
+// A call of several steps takes this long at most, so that stopping and progress need not wait.
+constexpr double kCallSeconds = 0.02;
+constexpr int kMostStepsPerCall = 256;
+
+/// How many steps a call should have.
+class CallLength {
+ public:
+  explicit CallLength(double interval_seconds)
+      : seconds_(std::min(kCallSeconds, interval_seconds / 8)) {}
+  [[nodiscard]] int steps() const noexcept { return steps_; }
+  void took(int steps, double seconds) noexcept {
+    if (steps == steps_ && seconds < seconds_ / 2) steps_ = std::min(2 * steps_, kMostStepsPerCall);
+    if (seconds > seconds_) steps_ = std::max(1, steps_ / 2);
+  }
+
+ private:
+  double seconds_;
+  int steps_ = 1;
+};
 
 std::shared_ptr<const data::Dataset> borrow(const data::Dataset& dataset) {
   return {std::shared_ptr<const void>(), &dataset};
@@ -105,6 +128,8 @@ struct Trainer::State {
   void prepare(data::Loader& loader, Mode mode);
   std::optional<Metrics> evaluate(const data::Dataset& dataset, const std::atomic<bool>* stop);
   void note_kernels(std::int64_t batch);
+  /// Runs the next steps of the epoch: one, or with resident data at most `most`. Their number.
+  int run_steps(data::Loader* loader, std::int64_t batches, int most, double& learning_rate);
   FitReport fit(const data::Dataset& train, const data::Dataset* test,
                 const FitCallbacks& callbacks);
 
@@ -115,8 +140,10 @@ struct Trainer::State {
   std::vector<std::string> notes;
   VariableStore store;
   std::map<std::pair<Mode, std::int64_t>, Compiled> executables;
-  std::optional<Shape> shape;  ///< of the images that the Executables are for
+  std::optional<ResidentData> resident;  ///< while fit() trains from it
+  std::optional<Shape> shape;            ///< of the images that the Executables are for
   TrainingRecipe recipe;
+  bool uploaded = false;             ///< room for the training set is in the store
   std::int64_t steps_per_epoch = 0;  ///< 0 before the first fit()
   RunState run;
   RestoredVariables restored;
@@ -135,6 +162,8 @@ Compiled& Trainer::State::compiled(Mode mode, const Shape& image_shape, std::int
   const auto build = [&] {
     switch (mode) {
       case Mode::train: return build_train_graph(*model, image_shape, batch, recipe);
+      case Mode::resident_train:
+        return build_resident_train_graph(*model, resident->source(batch), recipe);
       case Mode::eval: return build_eval_graph(*model, image_shape, batch, options.precision);
       case Mode::predict: break;
     }
@@ -142,13 +171,14 @@ Compiled& Trainer::State::compiled(Mode mode, const Shape& image_shape, std::int
   };
   Compiled fresh(build(), store, batch);
   keep_choices();
-  restored.apply(store, mode == Mode::train);  // before it can run, should this throw
+  restored.apply(store, trains(mode));  // before it can run, should this throw
   shape = image_shape;
   return executables.emplace(key, std::move(fresh)).first->second;
 }
 
 void Trainer::State::note_kernels(std::int64_t batch) {
-  kernel_choices = executables.at({Mode::train, batch}).executable.stats().kernel_names;
+  const Mode mode = resident ? Mode::resident_train : Mode::train;
+  kernel_choices = executables.at({mode, batch}).executable.stats().kernel_names;
   if (!saved_kernels.empty() && saved_kernels != kernel_choices) {
     notes.emplace_back(
         "other kernels run than in the checkpoint, so results may differ in the last bits");
@@ -190,12 +220,42 @@ std::optional<Metrics> Trainer::State::evaluate(const data::Dataset& dataset,
   return means(sums);
 }
 
+int Trainer::State::run_steps(data::Loader* loader, std::int64_t batches, int most,
+                              double& learning_rate) {
+  int steps = 1;
+  if (resident) {
+    const std::int64_t size = resident->size_of_batch(run.batch);
+    while (steps < most && run.batch + steps < batches &&
+           resident->size_of_batch(run.batch + steps) == size) {
+      ++steps;
+    }
+    Compiled& step = compiled(Mode::resident_train, *shape, size);
+    step.executable.run_steps(steps, {});
+    step.drain(run.sums, &learning_rate);
+  } else {
+    const data::Batch batch = loader->next();
+    Compiled& step = compiled(Mode::train, *shape, batch.size());
+    step.step(batch);
+    step.drain(run.sums, &learning_rate);
+  }
+  run.batch += steps;
+  run.step += steps;
+  return steps;
+}
+
 FitReport Trainer::State::fit(const data::Dataset& train, const data::Dataset* test,
                               const FitCallbacks& callbacks) {
   const Clock::time_point begin = Clock::now();
   check_options(options, train);
-  data::Loader loader(borrow(train), loader_options(true));
-  const std::int64_t batches = loader.batches_per_epoch();
+  std::optional<data::Loader> loader;
+  resident.reset();
+  if (options.resident && (uploaded || fits_on_device(train, *store.backend()->device()))) {
+    resident.emplace(train, options);
+  } else {
+    loader.emplace(borrow(train), loader_options(true));
+  }
+  const std::int64_t batches =
+      resident ? resident->batches_per_epoch() : loader->batches_per_epoch();
   if (steps_per_epoch != 0 && steps_per_epoch != batches) {
     throw user_error(ErrorCode::invalid_argument,
                      fmt::format("trainer: training data must have {} batches as before, got {}",
@@ -204,37 +264,48 @@ FitReport Trainer::State::fit(const data::Dataset& train, const data::Dataset* t
   recipe = {options.optimizer,     schedule_in_steps(options, batches),
             options.clip_norm,     options.label_smoothing,
             options.decay_vectors, options.precision};
-  prepare(loader, Mode::train);
+  if (resident) {
+    compiled(Mode::resident_train, train.image_shape(), resident->size_of_batch(0));
+    compiled(Mode::resident_train, train.image_shape(), resident->size_of_batch(batches - 1));
+    resident->upload(store);
+    uploaded = true;
+    note_kernels(resident->size_of_batch(0));
+  } else {
+    prepare(*loader, Mode::train);
+    note_kernels(loader->size_of_batch(0));
+  }
   steps_per_epoch = batches;
-  note_kernels(loader.size_of_batch(0));
   if (test != nullptr) {
     data::Loader test_loader(borrow(*test), loader_options(false));
     prepare(test_loader, Mode::eval);
   }
   // A run that was stopped while it evaluated stands at its epoch's end.
-  loader.seek(run.batch < batches ? data::LoaderPosition{run.epoch, run.batch}
-                                  : data::LoaderPosition{run.epoch + 1, 0});
+  if (loader) {
+    loader->seek(run.batch < batches ? data::LoaderPosition{run.epoch, run.batch}
+                                     : data::LoaderPosition{run.epoch + 1, 0});
+  }
 
   FitReport report;
   double training_seconds = 0;
   double learning_rate =
       optim::learning_rate_at(recipe.schedule, std::max<std::int64_t>(run.step - 1, 0));
   Clock::time_point shown = Clock::now();
+  CallLength call(callbacks.on_interval ? callbacks.interval_seconds : 1.0);
   while (run.epoch < options.epochs && !report.stopped) {
     const Clock::time_point epoch_begin = Clock::now();
     const std::int64_t first_batch = run.batch;
+    if (resident && run.batch < batches) resident->begin_epoch(store, run.epoch, run.batch);
     while (run.batch < batches) {
       if (callbacks.stop != nullptr && callbacks.stop->load()) {
         report.stopped = true;
         break;
       }
-      const data::Batch batch = loader.next();
-      Compiled& step = compiled(Mode::train, train.image_shape(), batch.size());
-      step.step(batch);
-      step.drain(run.sums, &learning_rate);
-      ++run.batch;
-      ++run.step;
-      if (report.steps++ == 0) report.time_to_first_step_seconds = seconds_since(begin);
+      const Clock::time_point call_begin = Clock::now();
+      const int steps =
+          run_steps(loader ? &*loader : nullptr, batches, call.steps(), learning_rate);
+      call.took(steps, seconds_since(call_begin));
+      if (report.steps == 0) report.time_to_first_step_seconds = seconds_since(begin);
+      report.steps += steps;
       if (callbacks.on_interval && seconds_since(shown) >= callbacks.interval_seconds) {
         shown = Clock::now();
         const double speed = rate(run.batch - first_batch, seconds_since(epoch_begin));

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "ingot/autodiff/gradients.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/ir/parser.h"
+#include "ingot/ir/printer.h"
 #include "tests/passes/support/graphs.h"
 #include "tests/support/expect_error.h"
 
@@ -54,9 +58,43 @@ TEST(Precision, CastsAroundContractionsAndKeepsMastersAndLosses) {
   }
 }
 
+TEST(Precision, Tf32MarksContractionsAndTheirGradientsAlone) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {2, 3, 6, 6}});
+  const Value k = graph.variable("k", {DType::f32, {4, 3, 3, 3}}, Initializer::constant(0.1));
+  const Value w = graph.variable("w", {DType::f32, {64, 5}}, Initializer::constant(0.1));
+  const Value hidden = ops::relu(ops::conv2d(x, k));
+  graph.fetch("loss", ops::mean(ops::matmul(ops::reshape(hidden, {2, 64}), w), {}));
+  const auto after = apply_precision(graph, Precision::tf32);
+  EXPECT_EQ(after->size(), graph.size());
+  const auto wrt = std::vector{after->find("k")->output(), after->find("w")->output()};
+  const auto grads = gradients(after->fetches()[0].value, wrt);
+  after->fetch("dk", grads[0]);
+  after->fetch("dw", grads[1]);
+  const auto read_back = parse_graph(print_graph(*after));
+  for (const Graph* now : {after.get(), read_back.get()}) {
+    int contractions = 0;
+    for (const auto& node : now->nodes()) {
+      EXPECT_EQ(node->op().traits.contraction, node->op().attr_index("math") >= 0);
+      if (!node->outputs().empty()) {
+        EXPECT_EQ(node->output_type().dtype, DType::f32);
+      }
+      if (!node->op().traits.contraction) continue;
+      ++contractions;
+      EXPECT_EQ(node->attr<std::string>("math"), "tf32") << node->name();
+      // Operands rounded to 11 bits.
+      EXPECT_GE(node_tolerance(*node, DType::f32, 1).relative, 0x1p-11);
+    }
+    EXPECT_EQ(contractions, 5);  // two forward, their weights' gradients, the matmul's operand's
+  }
+}
+
 TEST(Precision, IsNamed) {
   EXPECT_EQ(parse_precision("bf16"), Precision::bf16);
   EXPECT_EQ(precision_name(Precision::f16), "f16");
+  EXPECT_EQ(parse_precision("fp16"), Precision::f16);
+  EXPECT_EQ(parse_precision("tf32"), Precision::tf32);
+  EXPECT_EQ(compute_dtype(Precision::tf32), DType::f32);
   expect_user_error(ErrorCode::invalid_argument,
                     "precision \"fp8\": must be f32, tf32, bf16 or f16, got another name",
                     [] { parse_precision("fp8"); });

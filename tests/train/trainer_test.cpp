@@ -51,6 +51,7 @@ using Variables = std::map<std::string, HostTensor>;
 Variables variables_of(Trainer& trainer) {
   Variables all;
   for (const Segment* segment : trainer.variables().segments()) {
+    if (segment->role == VariableRole::dataset) continue;
     all.emplace(segment->name, trainer.variables().read(segment->name));
   }
   return all;
@@ -211,6 +212,20 @@ TEST(Trainer, EveryKnobOfTheStepScheduleAndAdamWChangesTheWeights) {
 }
 
 // Its momentum is seen in evaluation alone.
+TEST(Trainer, DataOnTheDeviceTrainsLikeTheLoaderBitForBit) {
+  const data::DatasetPair data = images(44);
+  for (const AugmentOptions augment : {AugmentOptions{}, {2, false}, {0, true}, {1, true}}) {
+    TrainerOptions options = base_options();
+    options.device = "cpu";
+    options.epochs = 3;
+    options.augment = augment;
+    options.normalization = data::measure_normalization(data.train);
+    const Variables resident = train(options, data);
+    options.resident = false;
+    EXPECT_EQ(resident, train(options, data)) << augment.shift << augment.flip;
+  }
+}
+
 TEST(Trainer, BatchNormMomentumChangesRunningStatistics) {
   const data::DatasetPair data = images(32);
   const Variables slow = train(base_options(), data);

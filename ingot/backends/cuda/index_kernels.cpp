@@ -1,4 +1,4 @@
-// Ops whose operands are indices, and argmax, whose result is one.
+// Ops whose operands are indices or places, and argmax, whose result is an index.
 #include <fmt/core.h>
 
 #include "ingot/backends/cuda/map_kernel.h"
@@ -69,6 +69,28 @@ std::string gather_grad_element(std::string& code, const Node& node, const Regio
   return "gathered";
 }
 
+std::string crop_flip_element(std::string& code, const Node& node, const Region& region,
+                              const Place& place) {
+  const Shape& x = node.input_type(0).shape;
+  const std::string moves = operand_pointer(region, node, 1);
+  code += fmt::format(
+      "const i64 w_ = {0} % {1}, h_ = {0} / {1} % {2}, image = {0} / {3}, first = image / {4} * "
+      "3;\n",
+      place.flat, x[3], x[2], x[2] * x[3], x[1]);
+  code += fmt::format(
+      "const i64 from_h = h_ + get({0}, first);\n"
+      "const i64 from_w = (get({0}, first + 2) != 0 ? {1} - w_ : w_) + get({0}, first + 1);\n",
+      moves, x[3] - 1);
+  code +=
+      fmt::format("const bool inside = from_h >= 0 && from_h < {} && from_w >= 0 && from_w < {};\n",
+                  x[2], x[3]);
+  const DType dtype = node.output_type().dtype;
+  code += fmt::format(
+      "const {} moved = inside ? get({}, image * {} + from_h * {} + from_w) : {};\n",
+      compute_type(dtype), operand_pointer(region, node, 0), x[2] * x[3], x[3], literal(0, dtype));
+  return "moved";
+}
+
 std::string one_hot_element(std::string& code, const Node& node, const Region& region,
                             const Place& place) {
   const std::int64_t depth = node.integer("depth");
@@ -104,6 +126,7 @@ void register_index_kernels(KernelTable& table) {
   register_element_source(table, gather_grad_op().name, gather_grad_element, Data::checked);
   register_element_source(table, one_hot_op().name, one_hot_element, Data::checked);
   register_element_source(table, argmax_op().name, argmax_element);
+  register_element_source(table, crop_flip_op().name, crop_flip_element);
 }
 
 }  // namespace ingot::cuda
