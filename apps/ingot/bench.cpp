@@ -39,9 +39,10 @@ struct Workload {
   [[nodiscard]] Graph graph(const nn::ModelOptions& options, std::int64_t n) const {
     return train::build_train_graph(*info.make(options), image_shape(options), n, recipe);
   }
-  [[nodiscard]] Graph f32_graph(const nn::ModelOptions& options, std::int64_t n) const {
+  /// What the reference computes: tf32 has no rounding of its own there.
+  [[nodiscard]] Graph reference_graph(const nn::ModelOptions& options, std::int64_t n) const {
     Workload exact = *this;
-    exact.recipe.precision = Precision::f32;
+    if (recipe.precision == Precision::tf32) exact.recipe.precision = Precision::f32;
     return exact.graph(options, n);
   }
 };
@@ -58,19 +59,19 @@ train::StepOutcome first_step(const Graph& graph, std::shared_ptr<Backend> backe
   return train::take_first_step(exe, store, inputs.feeds(0));
 }
 
-/// The step at a small batch (and small images for the deep nets) against the reference backend's
-/// in f32.
+/// The step at a small batch (and small images for the deep nets) against the reference backend.
 train::StepDifference check_against_reference(const Workload& workload,
                                               const BackendOptions& backend_options,
                                               const std::string& device) {
   const auto [small, batch] = small_problem(workload.info);
   const Graph graph = workload.graph(small, batch);
-  const Graph exact = workload.f32_graph(small, batch);
+  const Graph exact = workload.reference_graph(small, batch);
   const double nudge = train::nudge_of(workload.recipe.precision);
   return train::compare_steps(
       first_step(graph, make_backend(device, backend_options), small, batch),
       first_step(exact, make_backend("reference"), small, batch),
-      first_step(exact, make_backend("reference"), small, batch, {}, nudge));
+      first_step(exact, make_backend("reference"), small, batch, {}, nudge),
+      workload.recipe.precision);
 }
 
 /// The full-size step against the same step without fusion and batch slices.
@@ -83,7 +84,8 @@ train::StepDifference check_against_unfused(const Graph& graph, const Workload& 
   return train::compare_steps(first_step(graph, backend(), model, workload.batch),
                               first_step(graph, backend(), model, workload.batch, plain),
                               first_step(graph, backend(), model, workload.batch, plain,
-                                         train::nudge_of(workload.recipe.precision)));
+                                         train::nudge_of(workload.recipe.precision)),
+                              workload.recipe.precision);
 }
 
 /// What the step was compared with; a comparison that was not asked for is null.
@@ -193,11 +195,11 @@ int run_bench(const BenchOptions& options) {
   Checks checks;
   if (options.check != "none") {
     checks.reference = check_against_reference(workload, backend_options, options.device);
-    train::require_agreement(*checks.reference, "the reference");
+    train::require_agreement(*checks.reference, "the reference", workload.recipe.precision);
   }
   if (options.check == "all") {
     checks.unfused = check_against_unfused(graph, workload, backend_options, options.device);
-    train::require_agreement(*checks.unfused, "the unfused step");
+    train::require_agreement(*checks.unfused, "the unfused step", workload.recipe.precision);
   }
 
   // Warm-up, and how many steps fill a repeat.

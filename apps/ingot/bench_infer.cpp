@@ -44,8 +44,16 @@ void randomise_vectors(VariableStore& store) {
   }
 }
 
-/// How far logits may be from others: a few roundings of the operands of a deep net's layers.
-double logits_limit(Precision precision) { return std::max(2e-3, 8 * train::nudge_of(precision)); }
+/// How far logits may be from others: a few roundings of a deep net's operands.
+double logits_limit(Precision precision) {
+  switch (precision) {
+    case Precision::f32: return 2e-3;
+    case Precision::tf32:
+    case Precision::f16: return 8 * 0x1p-11;
+    case Precision::bf16: return 8 * 0x1p-8;
+  }
+  return 0;
+}
 
 /// The frozen logits at a small size against the reference's in f32 with everything apart.
 double distance_from_reference(const nn::ModelInfo& info, const BackendOptions& backend_options,

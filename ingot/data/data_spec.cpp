@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ingot/base/error.h"
+#include "ingot/data/cifar.h"
 #include "ingot/data/digits.h"
 #include "ingot/data/idx.h"
 #include "ingot/data/synthetic.h"
@@ -18,9 +19,10 @@ namespace ingot::data {
 namespace {
 
 // In the order of DataSpec::Kind.
-constexpr std::array<DataKind, 3> kKinds = {{
+constexpr std::array<DataKind, 4> kKinds = {{
     {"digits", "digits[:FILE]", "OpenCV's 5,000 handwritten digits, 1x20x20"},
     {"mnist", "mnist:DIR", "MNIST or Fashion-MNIST from IDX files, plain or .gz"},
+    {"cifar", "cifar:DIR", "CIFAR-10 from its binary files, plain or .gz"},
     {"synthetic", "synthetic:SHAPE:CLASSES[:COUNT]",
      "random learnable images, for example synthetic:3x32x32:10"},
 }};
@@ -68,7 +70,10 @@ class Parser {
         spec.path = rest;
         break;
       case DataSpec::Kind::mnist:
-        if (rest.empty()) throw usage(spec.kind, "a folder must follow mnist:");
+      case DataSpec::Kind::cifar:
+        if (rest.empty()) {
+          throw usage(spec.kind, fmt::format("a folder must follow {}:", name));
+        }
         spec.path = rest;
         break;
       case DataSpec::Kind::synthetic: synthetic(rest, spec); break;
@@ -151,6 +156,7 @@ std::string DataSpec::to_string() const {
   switch (kind) {
     case Kind::digits: return path.empty() ? "digits" : "digits:" + path;
     case Kind::mnist: return "mnist:" + path;
+    case Kind::cifar: return "cifar:" + path;
     case Kind::synthetic: break;
   }
   return fmt::format("synthetic:{}x{}x{}:{}:{}", image_shape[0], image_shape[1], image_shape[2],
@@ -166,6 +172,7 @@ DatasetPair load_data(const DataSpec& spec, std::uint64_t seed) {
           spec.path.empty() ? find_digits(usual_digits_files()) : std::filesystem::path(spec.path),
           seed);
     case DataSpec::Kind::mnist: return load_mnist(spec.path);
+    case DataSpec::Kind::cifar: return load_cifar10(spec.path);
     case DataSpec::Kind::synthetic: break;
   }
   SyntheticOptions options;

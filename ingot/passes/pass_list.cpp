@@ -22,6 +22,7 @@ std::span<const Pass> pass_list() {
       Pass{"lower_composites",
            "replaces composites that the backend does not claim by their bodies", lower_composites,
            true},
+      Pass{"widen", "computes in f32 what the backend cannot in lower precision", widen, true},
       Pass{"simplify", "folds constants, applies identities", simplify},
       Pass{"fold_scales", "moves constant factors of channels into constant weights", fold_scales},
       Pass{"space_to_depth", "makes strided convolutions over a few channels dense",

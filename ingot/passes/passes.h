@@ -24,6 +24,10 @@ std::unique_ptr<Graph> eliminate_dead_code(const Graph& graph, PassContext& cont
 /// Inlines composites, also those inside bodies, that the target does not claim.
 std::unique_ptr<Graph> lower_composites(const Graph& graph, PassContext& context);
 
+/// Where the target has a kernel for a Node in f32 but not in f16 or bf16: casts around it, so that
+/// its results are stored as before and computed in f32.
+std::unique_ptr<Graph> widen(const Graph& graph, PassContext& context);
+
 /// Moves constant per-channel factors behind a Node with constant weights into the weights, and
 /// adds up the constant offsets: a frozen batch norm becomes a bias. Rounds once where the Graph
 /// rounded several times, within the ops' tolerance; see fold_scales.cpp.

@@ -93,8 +93,9 @@ double relative_distance(const HostTensor& got, const HostTensor& want) {
 }
 
 StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
-                             const StepOutcome& nudged) {
+                             const StepOutcome& nudged, Precision precision) {
   StepDifference found;
+  const double least = nudge_of(precision) / 2;
   for (std::size_t i = 0; i < want.size(); ++i) {
     const auto& [name, value] = want[i];
     if (i >= got.size() || i >= nudged.size() || got[i].first != name || nudged[i].first != name) {
@@ -103,7 +104,7 @@ StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
                       "\" is not in all of them");
     }
     const double distance = relative_distance(got[i].second, value);
-    const double rounding = std::max(relative_distance(nudged[i].second, value), kNudge / 2);
+    const double rounding = std::max(relative_distance(nudged[i].second, value), least);
     if (rounding > kMeaningless) {
       ++found.unchecked;
       continue;
@@ -120,8 +121,11 @@ StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
   return found;
 }
 
-void require_agreement(const StepDifference& difference, std::string_view what) {
-  if (difference.unchecked * 10 > difference.checked) {
+void require_agreement(const StepDifference& difference, std::string_view what,
+                       Precision precision) {
+  const bool low = compute_dtype(precision) != DType::f32;
+  const int comparable = low ? 1 : difference.unchecked * 10;
+  if (difference.checked < comparable) {
     throw Error(
         ErrorKind::internal, ErrorCode::numerics,
         fmt::format("step check: nine results in ten must be comparable with {}, got {} that "

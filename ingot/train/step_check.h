@@ -25,7 +25,7 @@ StepOutcome take_first_step(Executable& exe, const VariableStore& store,
 /// Stability of Numerical Algorithms, section 2.8).
 inline constexpr double kNudge = 0x1p-19;
 
-/// The same for a step in a precision: operands of contractions are rounded by up to this much.
+/// The same for a step in a precision: what it rounds operands by.
 double nudge_of(Precision precision) noexcept;
 
 /// Multiplies every element of every parameter by its own 1 + u, u uniform in [-nudge, nudge].
@@ -50,15 +50,16 @@ struct StepDifference {
 /// Compares `got` with `want`; `nudged` is `want`'s step after nudge_parameters(). A result that
 /// rounding moves by more than a tenth says nothing and is counted apart: so is the gradient of a
 /// bias before a batch norm, which is zero in exact arithmetic. Errors (internal): results of other
-/// names.
+/// names. In a precision, rounding takes every result at least as far as half of its nudge.
 StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
-                             const StepOutcome& nudged);
+                             const StepOutcome& nudged, Precision precision = Precision::f32);
 
 /// How many times the nudged step's distance a right step may have: both round, forwards and
 /// backwards, in orders of their own, and single ReLUs near their kink may fall on either side.
 inline constexpr double kRoundings = 8;
 /// Errors (internal, numerics): a result further away than kRoundings; more than one result in ten
-/// that says nothing. `what` names what the step was compared with.
-void require_agreement(const StepDifference& difference, std::string_view what);
+/// that says nothing, in bf16 and f16 all. `what` names what the step was compared with.
+void require_agreement(const StepDifference& difference, std::string_view what,
+                       Precision precision = Precision::f32);
 
 }  // namespace ingot::train

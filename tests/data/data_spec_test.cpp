@@ -25,7 +25,7 @@ TEST(DataSpec, Parses) {
   EXPECT_EQ(synthetic.count, 2048);
   EXPECT_EQ(parse_data_spec("synthetic:1x1x1:5000").count, 5000);
   EXPECT_EQ(parse_data_spec("synthetic:3x32x32:10:64").count, 64);
-  for (const char* text : {"digits", "digits:x", "mnist:d", "synthetic:3x32x32:10:64"}) {
+  for (const char* text : {"digits", "digits:x", "mnist:d", "cifar:d", "synthetic:3x32x32:10:64"}) {
     EXPECT_EQ(parse_data_spec(text).to_string(), text);
   }
   EXPECT_EQ(data_kinds()[1].syntax, "mnist:DIR");
@@ -36,11 +36,11 @@ TEST(DataSpec, Refuses) {
     return error_of([&] { (void)parse_data_spec(text); });
   };
   EXPECT_EQ(refusal("minst:x"),
-            "data \"minst:x\": kind must be one of digits[:FILE], mnist:DIR, "
+            "data \"minst:x\": kind must be one of digits[:FILE], mnist:DIR, cifar:DIR, "
             "synthetic:SHAPE:CLASSES[:COUNT], got \"minst\"\n"
             "help: did you mean \"mnist\"?");
   EXPECT_EQ(refusal(""),
-            "data \"\": kind must be one of digits[:FILE], mnist:DIR, "
+            "data \"\": kind must be one of digits[:FILE], mnist:DIR, cifar:DIR, "
             "synthetic:SHAPE:CLASSES[:COUNT], got \"\"");
   EXPECT_EQ(refusal("digits:"),
             "data \"digits:\": a file must follow the colon, got nothing\n"
