@@ -157,7 +157,9 @@ void check_shows(const OpDef& op) {
     std::int64_t elements = 0;
     for (const auto& [name, output] : result.fetches) {
       nonzero |= !all_zero(output);
-      elements = std::max(elements, output.type().numel());
+      // One bool says as much as several numbers.
+      const std::int64_t least = output.type().dtype == DType::boolean ? 2 : 0;
+      elements = std::max({elements, output.type().numel(), least});
     }
     if (elements < 2) continue;
     ++outputs;
