@@ -170,10 +170,12 @@ class DirectMatmul final : public SlicedKernel {
                      .ldc = p.n,
                      .transpose_a = p.transpose_a,
                      .transpose_b = p.transpose_b,
-                     .panel = scratch,
-                     .row_panels = scratch + gemm_panel_size()};
+                     .panel = scratch};
     if (form_ == Form::plain) return code_.plain(args);
-    if (form_ == Form::panels) return code_.panels(args);
+    if (form_ == Form::panels) {
+      args.row_panels = scratch + gemm_panel_size();
+      return code_.panels(args);
+    }
     if (form_ == Form::dots_copied) {
       for (std::int64_t k = 0; k < p.k; ++k) {
         for (std::int64_t m = 0; m < block.rows; ++m) scratch[m * p.k + k] = a[k * p.m + m];
