@@ -191,7 +191,10 @@ class Touches {
     }
     // What decides whether the step is committed is read besides.
     for (const Pointer& pointer : pointers) {
-      if (pointer.slot >= 0) add_slot(pointer.slot, false);
+      const bool known = std::ranges::any_of(stage.accesses, [&](const Access& access) {
+        return access.slot >= 0 && program_.root_of(access.slot) == pointer.slot;
+      });
+      if (pointer.slot >= 0 && !known) add_slot(pointer.slot, false);
     }
     const bool latches = stage.body.find("P.control") != std::string::npos;
     if (latches || stage.commit || placed_.last) {
