@@ -19,20 +19,26 @@ constexpr std::array kForms{MmaForm{128, 256, 64, 2, 4, 1, 4}, MmaForm{128, 128,
                             MmaForm{16, 32, 256, 1, 1, 8, 4}};
 
 constexpr std::array kClusters{1, 2, 4, 8};
-constexpr std::array kParts{1, 2, 4, 8, 16, 32};
+constexpr std::array kParts{1, 2, 4, 8, 16, 32, 64, 128};
+constexpr std::int64_t kMostPartials = 8 << 20;
 
-// Of one multiprocessor: products a cycle of 4-byte terms, twice as many of 2-byte ones; bytes a
-// cycle from the second-level cache; instructions of threads a cycle.
-constexpr double kProducts = 512;
-constexpr double kBytes = 40;
-constexpr double kIssues = 100;
-constexpr double kCopyInstructions = 14;
-constexpr double kStoreInstructions = 24;
-constexpr double kStart = 1800;   // from the launch to the first slab
-constexpr double kSlab = 900;     // latency of a slab
-constexpr double kCluster = 900;  // of both barriers
-constexpr double kSecond = 3000;  // another kernel
-constexpr double kPart = 15;      // a part in it
+// Fitted to the times of bench/mma_bench on an H200, in cycles. Of one multiprocessor: products a
+// cycle of 4-byte terms, twice as many of 2-byte ones; bytes a cycle from the second-level cache;
+// instructions of threads a cycle.
+constexpr double kProducts = 195;
+constexpr double kBytes = 23.5;
+constexpr double kCopy = 0.23;    // of a copy
+constexpr double kStore = 0.09;   // of a result
+constexpr double kStart = 3000;   // from the launch to the first slab
+constexpr double kWave = 2900;    // the same of blocks that wait for others to end
+constexpr double kSlab = 240;     // latency of a slab, spread over the stages
+constexpr double kSlabEnd = 190;  // barrier of a slab, when nothing hides it
+constexpr double kStep = 126;     // a slab as one warp sees it, and 16 x 16 sums of a step in it
+constexpr double kMultiply = 25;
+constexpr double kCluster = 3900;    // both barriers
+constexpr double kClusterPart = 86;  // a block's sums read by the others
+constexpr double kSecond = 3000;     // another kernel
+constexpr double kPart = 40;         // a part in it
 constexpr int kShared = 227 << 10;
 constexpr int kMostThreads = 2048;
 constexpr int kMostBlocks = 8;  // of a multiprocessor that share it well
@@ -56,17 +62,19 @@ double cycles_of(const MmaForm& form, const MmaProblem& p, int cluster, int part
   const double copies = bk * size *
                         (form.bm / static_cast<double>(p.a.copy_bytes) +
                          form.bn / static_cast<double>(p.b.copy_bytes));
-  const double slab =
-      std::max({multiply, bytes, copies * kCopyInstructions / kIssues + 0.3 * multiply});
+  const double slab = std::max({multiply + kSlabEnd, bytes, copies * kCopy + 0.37 * multiply});
   const std::int64_t blocks = mma_tiles(form, p) * cluster * parts;
   const std::int64_t share = ceil_div(blocks, multiprocessors);
   const int fit = std::min(
       {kShared / (mma_shared_bytes(form, p) + 1024), kMostThreads / form.threads(), kMostBlocks});
   const std::int64_t resident = std::min<std::int64_t>(std::max(fit, 1), share);
   const auto waves = static_cast<double>(ceil_div(share, resident));
-  const double end = outputs * kStoreInstructions * form.warps_k / kIssues / cluster;
-  const double latency = waves * slabs * kSlab / (form.stages - 1);
-  return kStart + 0.5 * kStart * (waves - 1) +
+  const double warp = outputs / (256.0 * form.warps_m * form.warps_n) * form.bk_bytes / 32 /
+                      form.warps_k * kMultiply;
+  const double latency = waves * slabs * std::max(kSlab / (form.stages - 1), kStep + warp);
+  const double end = outputs * kStore * (1 + 0.07 * (form.warps_k - 1)) / cluster +
+                     (cluster > 1 ? kClusterPart * cluster : 0);
+  return kStart + kWave * (waves - 1) +
          std::max(latency, static_cast<double>(share) * slabs * slab) +
          static_cast<double>(share) * end + (cluster > 1 ? kCluster : 0) +
          (parts > 1 ? kSecond + parts * kPart : 0);
@@ -100,9 +108,10 @@ std::vector<MmaChoice> mma_choices(const MmaProblem& p, int multiprocessors) {
     for (const int cluster : kClusters) {
       if (cluster > 1 && p.k < static_cast<std::int64_t>(cluster) * form.bk(p.dtype)) break;
       for (const int parts : kParts) {
-        // Sums are cut within a cluster first, and never shorter than a few slabs.
-        if (parts > 1 && (cluster < kClusters.back() ||
-                          p.k < std::int64_t{4} * parts * cluster * form.bk(p.dtype))) {
+        // Cut by one means or both.
+        const bool mixed = cluster > 1 && cluster < kClusters.back();
+        if (parts > 1 && (mixed || parts * p.groups * p.m * p.n > kMostPartials ||
+                          p.k < std::int64_t{2} * parts * cluster * form.bk(p.dtype))) {
           break;
         }
         choices.push_back(

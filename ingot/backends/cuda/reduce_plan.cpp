@@ -137,8 +137,9 @@ Stage add_parts(const Stage& whole, const Shape& kept_shape, std::int64_t splits
   second.accesses.push_back({-1, false, false});
   second.flops = static_cast<double>(outputs * splits) * static_cast<double>(components.size());
   second.bytes = 4 * second.flops;
-  // Few outputs: several lanes share the parts; many: one thread an output.
-  const std::int64_t ty = outputs >= 4096 ? 1 : std::min<std::int64_t>(power_of_two(splits), 8);
+  // Lanes share the parts of an output where there are too few outputs for the machine.
+  std::int64_t ty = std::min<std::int64_t>(power_of_two(splits), 8);
+  while (ty > 1 && outputs * ty >= std::int64_t{128} * kThreads) ty /= 2;
   const std::int64_t tx = kThreads / ty;
   second.units = ceil_div(outputs, tx);
   second.units_per_item = 0;
