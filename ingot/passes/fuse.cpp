@@ -30,6 +30,7 @@
 #include "ingot/base/trace.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/node_kinds.h"
+#include "ingot/ops/op_list.h"
 #include "ingot/ops/reduction.h"
 #include "ingot/passes/fuse_region.h"
 #include "ingot/passes/fuse_units.h"
@@ -181,7 +182,15 @@ class Fuser {
            });
   }
 
-  /// Takes out Nodes at the unit's end that only read what is stored anyway.
+  /// A cast to a larger float: who reads it had better make it from what is stored.
+  static bool is_widening(const Node& node) {
+    const DType to = node.output_type().dtype;
+    const bool is_cast = node.inputs().size() == 1 && is_float(to) &&
+                         is_float(node.input_type(0).dtype) && &node.op() == &cast_op();
+    return is_cast && dtype_size(to) > dtype_size(node.input_type(0).dtype);
+  }
+
+  /// Takes out Nodes at the unit's end that only read what is stored anyway, or make it larger.
   void trim(int u, int keep) {
     const std::vector<int> members = units_.unit(u).members;
     for (auto it = members.rbegin(); it != members.rend(); ++it) {
@@ -193,7 +202,7 @@ class Fuser {
       const bool saves = std::ranges::any_of(units_.inputs(id), [&](const Value& input) {
         return units_.unit_of(input.node()->id()) == u && !units_.escapes(input);
       });
-      if (!saves) units_.remove(id);
+      if (!saves || is_widening(units_.node(id))) units_.remove(id);
     }
   }
 
@@ -398,7 +407,7 @@ class Fuser {
   void recompute(int id) {
     const int u = units_.unit_of(id);
     const Value value{const_cast<Node*>(&units_.node(id)), 0};
-    if (units_.is_fetched(value) || !units_.unit(u).copies.empty()) return;
+    if (units_.is_fetched(value)) return;
     std::vector<int> users;
     for (const int user : units_.users(id)) {
       if (units_.unit_of(user) != u) users.push_back(user);
@@ -408,6 +417,13 @@ class Fuser {
     if (readers < 2 || users.empty() || users.size() > kMaxReaders) return;
     const auto recipe = find_recipe(id);
     if (!recipe) return;
+    // What the unit itself computes again is nowhere stored.
+    const std::vector<int>& copies = units_.unit(u).copies;
+    if (std::ranges::any_of(recipe->leaves, [&](const Value& leaf) {
+          return std::ranges::binary_search(copies, leaf.node()->id());
+        })) {
+      return;
+    }
     for (const int user : users) {
       if (!may_recompute(user, value.shape())) return;
     }
