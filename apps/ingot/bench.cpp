@@ -14,6 +14,7 @@
 #include "apps/ingot/bench_inputs.h"
 #include "apps/ingot/commands.h"
 #include "apps/ingot/process_time.h"
+#include "apps/ingot/profile.h"
 #include "apps/ingot/usage.h"
 #include "ingot/base/error.h"
 #include "ingot/engine/compile.h"
@@ -147,6 +148,27 @@ int run_fixed(const BenchOptions& options, Executable& exe, const Inputs& inputs
   return 0;
 }
 
+/// What the device holds for the workload, and what of it is in use by anybody.
+struct DeviceMemory {
+  std::int64_t allocated = 0;
+  std::int64_t used = 0;
+
+  explicit DeviceMemory(Device& device) : allocated(device.allocation_stats().device_bytes.load()) {
+    const MemoryInfo info = device.memory_info();
+    used = static_cast<std::int64_t>(info.total_bytes - info.free_bytes);
+  }
+};
+
+/// Some steps that measure each kernel.
+void profile_steps(const std::string& file, const Graph& graph, VariableStore& store,
+                   const Inputs& inputs) {
+  constexpr int kSteps = 12;
+  Executable exe = compile(graph, store, {.profile = true});
+  for (int step = 0; step < kSteps; ++step) inputs.step(exe, step);
+  exe.wait();
+  write_profile(file, exe.kernel_times());
+}
+
 }  // namespace
 
 void keep_choices(train::KernelCache& cache) {
@@ -232,6 +254,8 @@ int run_bench(const BenchOptions& options) {
   const ProgramStats& stats = exe.stats();
   const std::int64_t peak = stats.arena_bytes + stats.constant_bytes + store.bytes();
   const double flops = stats.flops * median;
+  const DeviceMemory memory(*store.backend()->device());
+  if (!options.profile.empty()) profile_steps(options.profile, graph, store, inputs);
 
   if (options.json) {
     io::Json result =
@@ -246,6 +270,8 @@ int run_bench(const BenchOptions& options) {
                           {"samples_per_second", median * static_cast<double>(workload.batch)},
                           {"time_to_first_step_ms", first_step_ms},
                           {"peak_bytes", peak},
+                          {"device_bytes", memory.allocated},
+                          {"device_used_bytes", memory.used},
                           {"peak_resident_bytes", peak_resident_bytes()},
                           {"gflops_per_second", flops * 1e-9},
                           {"kernels", stats.kernels},
@@ -271,6 +297,9 @@ int run_bench(const BenchOptions& options) {
   std::printf("  first step %.0f ms after process start\n", first_step_ms);
   std::printf("  memory: %.2f MiB planned (variables, constants, arena), %d kernels, %d reorders\n",
               static_cast<double>(peak) / (1 << 20), stats.kernels, stats.reorders);
+  std::printf("  on the device: %.2f MiB allocated, %.2f MiB in use by all programs\n",
+              static_cast<double>(memory.allocated) / (1 << 20),
+              static_cast<double>(memory.used) / (1 << 20));
   std::printf("  checked: %s, %s, %lld losses\n",
               Checks::text(checks.reference, "the reference").c_str(),
               Checks::text(checks.unfused, "the unfused step").c_str(),

@@ -82,6 +82,7 @@ struct BenchOptions {
   std::int64_t fixed = 0;  ///< > 0: just so many steps, and what they consist of
   int steps_per_call = 1;
   std::string check = "all";  ///< what the first step is compared with: "reference", "none"
+  std::string profile;        ///< file to write a profile to; empty: none
   bool json = false;
 };
 int run_bench(const BenchOptions& options);

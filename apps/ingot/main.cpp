@@ -181,6 +181,9 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
                  "with the reference alone, or with none")
       ->check(CLI::IsMember({"all", "reference", "none"}))
       ->capture_default_str();
+  app.add_option(
+      "--profile", o.profile,
+      "training: write each kernel's time to this file, for chrome://tracing or Perfetto");
   app.callback(
       [&] { command = [&] { return o.workload == "infer" ? run_bench_infer(o) : run_bench(o); }; });
 }

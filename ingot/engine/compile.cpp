@@ -31,8 +31,8 @@ Executable compile(const Graph& graph, VariableStore& store, const CompileOption
                         role_of(*node), initializer_of(*node)});
   }
   store.prepare(requests);
-  return ExecutableBuilder::make(build_program(std::move(lowered), *store.backend(), context.form), store,
-                                 options);
+  return ExecutableBuilder::make(build_program(std::move(lowered), *store.backend(), context.form),
+                                 store, options);
 }
 
 }  // namespace ingot

@@ -19,6 +19,8 @@ struct CompileOptions {
   bool check_numerics = true;
   /// Entries of the ring of scalar fetches.
   std::size_t ring_capacity = 1024;
+  /// Measure each kernel, for kernel_times(); INGOT_TRACE=kernels does so too and prints them.
+  bool profile = false;
 };
 
 /// Checks, optimises, plans and binds. Every shape, dtype, layout, attribute and memory error

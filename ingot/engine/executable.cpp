@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "ingot/base/error.h"
@@ -53,34 +54,17 @@ Executable::Impl::Impl(Program p, VariableStore& s, const CompileOptions& o)
   }
   upload_constants();
   resolve_addresses();
-  runner = backend->make_runner({program, *store, addresses, o.check_numerics, o.ring_capacity});
+  runner = backend->make_runner(
+      {program, *store, addresses, o.check_numerics, o.ring_capacity, profiled()});
   if (runner != nullptr) program.stats.device_nodes = runner->nodes();
 }
 
 Executable::Impl::~Impl() {
   if (!trace_enabled(Channel::kernels) || steps == 0) return;
-  double total = 0;
-  for (const auto* list : {&program.main, &program.commit}) {
-    for (const Launch& launch : *list) total += launch.seconds;
-  }
-  const auto line = [&](const Node& node, const Kernel& kernel, double seconds, double whole,
-                        std::string_view indent) {
-    trace(Channel::kernels, fmt::format("{:9.2f} us {:5.1f} %  {}{} \"{}\": {}",
-                                        1e6 * seconds / static_cast<double>(steps),
-                                        whole > 0 ? 100.0 * seconds / whole : 0.0, indent,
-                                        node.op().name, node.name(), kernel.name()));
-  };
-  for (const auto* list : {&program.main, &program.commit}) {
-    for (const Launch& launch : *list) {
-      line(*launch.node, *launch.kernel, launch.seconds, total, "");
-      // Of a Region: the time of all threads together, and its shares.
-      const std::vector<InnerKernel> inner = launch.kernel->inner();
-      double all = 0;
-      for (const InnerKernel& each : inner) all += each.seconds;
-      for (const InnerKernel& each : inner) {
-        line(*each.node, *each.kernel, each.seconds, all, "  ");
-      }
-    }
+  try {
+    trace_kernels();
+  } catch (const std::exception&) {
+    // A report that fails must not end the program.
   }
 }
 
@@ -189,7 +173,7 @@ void Executable::Impl::set_feed(std::size_t feed, const std::byte* data) noexcep
 
 void Executable::Impl::run_launches(std::vector<Launch>& launches) noexcept {
   std::byte* const scratch = store->scratch();
-  if (!trace_enabled(Channel::kernels)) {
+  if (!profiled()) {
     for (Launch& launch : launches) {
       launch.kernel->run({addresses.data(), scratch + launch.scratch_offset, &errors});
     }

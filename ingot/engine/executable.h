@@ -13,6 +13,7 @@
 #include "ingot/base/host_view.h"
 #include "ingot/base/shape.h"
 #include "ingot/engine/step_ring.h"
+#include "ingot/runtime/kernel_time.h"
 #include "ingot/runtime/program_stats.h"
 
 namespace ingot {
@@ -73,6 +74,8 @@ class Executable {
   [[nodiscard]] StepRing& losses();
 
   [[nodiscard]] const ProgramStats& stats() const noexcept;
+  /// Each kernel's part of a step, in order, with CompileOptions::profile; else empty.
+  [[nodiscard]] std::vector<KernelTime> kernel_times() const;
   /// The Graph after all passes.
   [[nodiscard]] const Graph& lowered() const noexcept;
   [[nodiscard]] std::int64_t steps_run() const noexcept;

@@ -47,6 +47,10 @@ struct Executable::Impl {
   void run_once();
   void run_launches(std::vector<Launch>& launches) noexcept;
   void copy(const std::vector<SlotCopy>& list) noexcept;
+  /// Whether kernels are measured.
+  [[nodiscard]] bool profiled() const noexcept;
+  [[nodiscard]] std::vector<KernelTime> kernel_times() const;
+  void trace_kernels() const;
   [[nodiscard]] double scalar(int slot) const noexcept;
   [[nodiscard]] bool scalars_finite() const noexcept;
   /// Waits for a Runner's steps, takes their scalars into the ring and throws what failed.

@@ -25,6 +25,7 @@ struct AllocationStats {
   std::atomic<std::uint64_t> staging_allocations{0};
   std::atomic<std::uint64_t> staging_frees{0};
   std::atomic<std::uint64_t> pool_acquires{0};
+  std::atomic<std::int64_t> device_bytes{0};  ///< allocated and not freed
 
   [[nodiscard]] AllocationCounts counts() const noexcept {
     return {device_allocations.load(), device_frees.load(), staging_allocations.load(),

@@ -10,13 +10,17 @@ void Event::wait() const {
 
 void* Device::allocate(std::size_t bytes) noexcept {
   void* data = do_allocate(bytes);
-  if (data != nullptr) allocation_stats_.device_allocations.fetch_add(1);
+  if (data != nullptr) {
+    allocation_stats_.device_allocations.fetch_add(1);
+    allocation_stats_.device_bytes.fetch_add(static_cast<std::int64_t>(bytes));
+  }
   return data;
 }
 
 void Device::free(void* data, std::size_t bytes) noexcept {
   if (data == nullptr) return;
   allocation_stats_.device_frees.fetch_add(1);
+  allocation_stats_.device_bytes.fetch_sub(static_cast<std::int64_t>(bytes));
   do_free(data, bytes);
 }
 

@@ -6,9 +6,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "ingot/base/function_ref.h"
 #include "ingot/base/step_error.h"
+#include "ingot/runtime/kernel_time.h"
 
 namespace ingot {
 
@@ -36,6 +38,7 @@ struct RunnerRequest {
   std::span<std::byte* const> addresses;
   bool check_numerics = true;
   std::size_t ring_capacity = 0;
+  bool profile = false;  ///< measure each kernel; a step may take longer
 };
 
 /// Runs the Program's steps on a device, asynchronously, in order. Calls come from one thread.
@@ -63,6 +66,8 @@ class Runner {
   [[nodiscard]] virtual const std::byte* address(int slot) const = 0;
   /// Nodes that the device is given for one step.
   [[nodiscard]] virtual int nodes() const noexcept = 0;
+  /// What a profile has measured of the steps that wait() has seen; empty without one.
+  [[nodiscard]] virtual std::vector<KernelTime> kernel_times() const { return {}; }
 };
 
 }  // namespace ingot

@@ -2,7 +2,9 @@
 import json
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 INGOT = sys.argv.pop()
 
@@ -33,6 +35,19 @@ class Bench(unittest.TestCase):
         self.assertEqual(half["distance_from_reference"], full["distance_from_reference"])
         self.assertIsNone(half["distance_from_unfused"])
         self.assertIsNone(none["distance_from_reference"])
+
+    def test_a_profile_has_an_event_for_each_kernel(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "profile.json"
+            run = bench("seed-cnn", "--batch", "2", "--steps", "2", "--json", "--check", "none",
+                        "--profile", str(file))
+            self.assertEqual(run.returncode, 0, run.stderr)
+            events = json.loads(file.read_text())["traceEvents"]
+        self.assertGreater(len(events), 1)
+        for event, after in zip(events, events[1:]):
+            self.assertEqual(event["ph"], "X")
+            self.assertGreater(event["dur"], 0)
+            self.assertAlmostEqual(event["ts"] + event["dur"], after["ts"], places=3)
 
     def test_inference_is_checked_and_timed(self):
         run = bench("infer", "seed-cnn", "--batch", "2", "--steps", "2", "--json")

@@ -262,6 +262,13 @@ CUresult cuEventRecord(CUevent handle, CUstream stream_handle) {
   event.last = stream == nullptr ? std::vector<std::size_t>{} : stream->last;
   return ingot::emulator::failure();
 }
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags) {
+  if ((flags & CU_EVENT_RECORD_EXTERNAL) == 0) return cuEventRecord(event, stream);
+  return ingot::emulator::submit(stream, [event] {
+    reinterpret_cast<Event*>(event)->when = std::chrono::steady_clock::now();
+    return CUDA_SUCCESS;
+  });
+}
 CUresult cuEventQuery(CUevent) { return ingot::emulator::failure(); }
 CUresult cuEventSynchronize(CUevent) { return ingot::emulator::failure(); }
 CUresult cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to) {

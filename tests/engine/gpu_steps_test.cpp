@@ -10,6 +10,8 @@
 #include "ingot/base/philox.h"
 #include "ingot/engine/compile.h"
 #include "ingot/memory/buffer.h"
+#include "ingot/memory/buffer_pool.h"
+#include "ingot/memory/tensor.h"
 #include "tests/engine/support/training.h"
 #include "tests/passes/support/resnet.h"
 
@@ -138,6 +140,28 @@ TEST_F(GpuSteps, ACapturedStepReadsFeedsWhereverTheyLie) {
   expect_equal(device_store, host_store);
 }
 
+TEST_F(GpuSteps, ReadTensorsAndForeignMemoryOfTheDevice) {
+  const Data data(1);
+  const std::vector<Feed> given = data.step(0);
+  VariableStore host_store(backend_, 1);
+  VariableStore device_store(backend_, 1);
+  Executable host = compile(net_.graph, host_store);
+  Executable device = compile(net_.graph, device_store);
+  BufferPool pool(backend_->device());
+  const TensorType images{DType::f32, {kBatch, 3, kSide, kSide}};
+  const TensorType labels{DType::i32, {kBatch}};
+  const Tensor owned = Tensor::allocate(pool, images, "images");
+  owned.copy_from_host({static_cast<const std::byte*>(given[0].data), given[0].bytes});
+  // Another library's memory, larger than needed.
+  Buffer foreign = Buffer::allocate(backend_->device(), 4096, "foreign");
+  const Tensor wrapped = Tensor::wrap(pool, foreign.data(), foreign.size(), labels, "labels");
+  wrapped.copy_from_host({static_cast<const std::byte*>(given[1].data), given[1].bytes});
+  host.step(given);
+  device.step({feed_of("input", owned), feed_of("labels", wrapped)});
+  EXPECT_EQ(losses_of(host), losses_of(device));
+  expect_equal(device_store, host_store);
+}
+
 TEST_F(GpuSteps, ACapturedStepWithBrokenDataChangesNothing) {
   Data data(3);
   data.labels[kBatch + 1] = 10;  // step 1
@@ -219,6 +243,48 @@ TEST_F(GpuSteps, AllocateNothingAfterTheFirst) {
   testing_support::Training one({.model = "seed-cnn", .batch = 4, .device = "cuda"});
   expect_no_allocation(*one.store().backend()->device(), one.executable(),
                        [&](int) { one.step(); });
+}
+
+TEST_F(GpuSteps, SayWhatTheirMemoryIsFor) {
+  Device& device = *backend_->device();
+  const std::int64_t before = device.allocation_stats().device_bytes.load();
+  const Data data(1);
+  VariableStore store(backend_, 1);
+  Executable exe = compile(net_.graph, store);
+  exe.step(data.step(0));
+  exe.wait();
+  const ProgramStats& stats = exe.stats();
+  const std::int64_t planned = stats.arena_bytes + stats.constant_bytes + store.bytes();
+  const std::int64_t rest = device.allocation_stats().device_bytes.load() - before - planned;
+  // Feeds and the control record, each with a copy on its way.
+  const auto fed = static_cast<std::int64_t>(data.pixels * sizeof(float));
+  EXPECT_GE(rest, fed);
+  EXPECT_LE(rest, 8 * fed + 4096);
+}
+
+TEST_F(GpuSteps, AreMeasuredKernelByKernel) {
+  const Data data(1);
+  VariableStore store(backend_, 1);
+  VariableStore plain_store(backend_, 1);
+  Executable captured = compile(net_.graph, store, {.profile = true});
+  Executable plain = compile(net_.graph, plain_store);
+  for (int step = 0; step < 3; ++step) {
+    captured.step(data.step(0));
+    plain.step(data.step(0));
+  }
+  EXPECT_EQ(losses_of(captured), losses_of(plain));
+  expect_equal(store, plain_store);
+  EXPECT_TRUE(plain.kernel_times().empty());
+  const std::vector<KernelTime> times = captured.kernel_times();
+  ASSERT_EQ(static_cast<int>(times.size()), captured.stats().device_nodes);
+  ASSERT_GT(times.size(), 100u);
+  double flops = 0;
+  for (const KernelTime& time : times) {
+    EXPECT_GT(time.seconds, 0) << time.what;
+    EXPECT_GT(time.floor_seconds, 0) << time.what;
+    flops += time.flops;
+  }
+  EXPECT_GT(flops, 0.5 * captured.stats().flops);
 }
 
 TEST_F(GpuSteps, OneKernelTrainsAsTheReferenceDoes) {

@@ -21,9 +21,10 @@ namespace {
 // Below this, every Value of a step has memory of its own, so that kernels of one step may overlap.
 constexpr std::int64_t kApartBytes = 256 << 20;
 
-std::string found(std::span<const std::string_view> names) {
+std::string found(std::span<const std::string_view> names, std::string_view remedy) {
   const Library library(names);
-  return library.loaded() ? library.detail() : "missing (" + library.detail() + ")";
+  return library.loaded() ? library.detail()
+                          : fmt::format("missing ({}); {}", library.detail(), remedy);
 }
 
 }  // namespace
@@ -97,6 +98,7 @@ std::vector<std::pair<std::string, std::string>> CudaBackend::facts() const {
   check(driver().DriverGetVersion(&version), "asking for the driver's version");
   const MemoryInfo memory = device_->memory_info();
   constexpr std::array<std::string_view, 1> kCudnn{"libcudnn.so.9"};
+  constexpr std::array<std::string_view, 1> kNccl{"libnccl.so.2"};
   constexpr std::array<std::string_view, 2> kCublasLt{"libcublasLt.so.13", "libcublasLt.so.12"};
   return {{"gpu", facts_.name},
           {"capability", fmt::format("{}.{}", facts_.arch / 10, facts_.arch % 10)},
@@ -107,8 +109,9 @@ std::vector<std::pair<std::string, std::string>> CudaBackend::facts() const {
           {"driver", fmt::format("for CUDA {}.{}", version / 1000, version % 1000 / 10)},
           {"nvrtc",
            compiler_trouble().empty() ? compiler_description() : "missing: " + compiler_trouble()},
-          {"cudnn", found(kCudnn)},
-          {"cublasLt", found(kCublasLt)}};
+          {"cudnn", found(kCudnn, "pip install nvidia-cudnn-cu13")},
+          {"cublasLt", found(kCublasLt, "pip install nvidia-cublas")},
+          {"nccl", found(kNccl, "pip install nvidia-nccl-cu13; one GPU needs none")}};
 }
 
 }  // namespace ingot::cuda

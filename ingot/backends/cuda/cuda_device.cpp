@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -95,6 +96,12 @@ int attribute(CUdevice device, CUdevice_attribute which) {
 
 }  // namespace
 
+double GpuFacts::floor_seconds(double flops, double bytes) const {
+  constexpr double kFlopsOfCycle = 4096;  // of a multiprocessor, since 9.0
+  return std::max(bytes / bytes_per_second,
+                  flops / (kFlopsOfCycle * multiprocessors * cycles_per_second));
+}
+
 CudaDevice::CudaDevice(int ordinal) : name_(fmt::format("cuda:{}", ordinal)) {
   int count = 0;
   check(driver().DeviceGetCount(&count), "counting GPUs");
@@ -113,6 +120,14 @@ CudaDevice::CudaDevice(int ordinal) : name_(fmt::format("cuda:{}", ordinal)) {
   facts_.multiprocessors = attribute(device_, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
   facts_.shared_bytes = attribute(device_, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
   facts_.l2_bytes = attribute(device_, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
+  // In kHz; memory moves two words a cycle.
+  const int clock = attribute(device_, CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
+  const int memory_clock = attribute(device_, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);
+  const int bus_bits = attribute(device_, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH);
+  if (clock > 0) facts_.cycles_per_second = 1e3 * clock;
+  if (memory_clock > 0 && bus_bits > 0) {
+    facts_.bytes_per_second = 2e3 * memory_clock * bus_bits / 8;
+  }
   check(driver().DevicePrimaryCtxRetain(&context_, device_), "making a context");
   make_current();
 }

@@ -17,6 +17,12 @@ struct GpuFacts {
   int multiprocessors = 132;
   int shared_bytes = 227 << 10;  ///< that one block may use
   int l2_bytes = 50 << 20;
+  double cycles_per_second = 1.98e9;
+  double bytes_per_second = 4.8e12;  ///< of its memory
+
+  /// What so much work takes at least: by memory's bandwidth, and by what the tensor cores do with
+  /// 16-bit operands.
+  [[nodiscard]] double floor_seconds(double flops, double bytes) const;
 };
 
 /// Visible GPU number `ordinal` (CUDA_VISIBLE_DEVICES decides which are visible); its primary

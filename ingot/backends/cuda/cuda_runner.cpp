@@ -3,7 +3,6 @@
 
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/step_runner.h"
-#include "ingot/base/trace.h"
 
 namespace ingot::cuda {
 
@@ -11,7 +10,7 @@ std::unique_ptr<Runner> make_cuda_runner(const RunnerRequest& request,
                                          std::shared_ptr<CudaDevice> device) {
   SourceOptions options;
   options.check_numerics = request.check_numerics;
-  options.profile = trace_enabled(Channel::kernels);
+  options.profile = request.profile;
   options.library = true;
   StepSource source = step_source(request.program, device->facts(), options);
   const auto make = source.kernels.front().cooperative ? make_one_kernel_runner : make_graph_runner;

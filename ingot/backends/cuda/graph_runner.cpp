@@ -5,6 +5,7 @@
 
 #include "ingot/backends/cuda/driver.h"
 #include "ingot/backends/cuda/feed_ring.h"
+#include "ingot/backends/cuda/kernel_timer.h"
 #include "ingot/backends/cuda/lanes.h"
 #include "ingot/backends/cuda/step_runner.h"
 
@@ -79,6 +80,26 @@ class GraphRunner final : public StepRunner {
     graph_.drop();
   }
 
+  [[nodiscard]] std::vector<KernelTime> kernel_times() const override {
+    if (timer_ == nullptr) return {};
+    const std::vector<KernelText>& kernels = source().kernels;
+    const std::vector<LaneNode> nodes = assign_lanes(kernels, kLanes);
+    const std::vector<double> seconds = timer_->seconds();
+    std::vector<KernelTime> times(kernels.size());
+    for (std::size_t k = 0; k < kernels.size(); ++k) {
+      KernelTime& time = times[k];
+      time.what = kernels[k].what.front();
+      time.seconds = seconds[k];
+      time.flops = kernels[k].flops;
+      for (const Touch& touch : kernels[k].touches) {
+        time.bytes += static_cast<double>(touch.end - touch.begin);
+      }
+      time.floor_seconds = device().facts().floor_seconds(time.flops, time.bytes);
+      time.lane = nodes[k].lane;
+    }
+    return times;
+  }
+
  private:
   /// A feed on its way into the step's own memory: a node whose source may change.
   struct FeedNode {
@@ -97,6 +118,7 @@ class GraphRunner final : public StepRunner {
     if (!bound()) bind();
     if (graph_.exec == nullptr) capture();
     check(driver().GraphLaunch(graph_.exec, stream()), "launching the step");
+    if (timer_ != nullptr) timer_->add_step(stream());
     for (std::size_t i = 0; i < feeds.size(); ++i) {
       if (!feeds[i].on_device && feeds_[i].bytes > 0) feeds_[i].ring->release(stream());
     }
@@ -202,7 +224,19 @@ class GraphRunner final : public StepRunner {
           "making the step's graph");
   }
 
+  /// One after the other, so that each has the device to itself.
+  void capture_timed() {
+    if (timer_ == nullptr) timer_ = std::make_unique<KernelTimer>(source().kernels.size());
+    capture_feeds();
+    timer_->mark(0, stream());
+    for (std::size_t k = 0; k < source().kernels.size(); ++k) {
+      launch(k, stream(), false);
+      timer_->mark(k + 1, stream());
+    }
+  }
+
   void capture_lanes(CaptureHandles& handles) {
+    if (profiled()) return capture_timed();
     capture_feeds();
     const std::vector<LaneNode> nodes = assign_lanes(source().kernels, kLanes);
     const CUevent start = handles.record(stream());
@@ -235,6 +269,7 @@ class GraphRunner final : public StepRunner {
   std::vector<FeedNode> feeds_;
   StepHandles copies_;  ///< the stream on which feeds come from the host
   GraphHandles graph_;
+  std::unique_ptr<KernelTimer> timer_;  ///< of a profile
 };
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include "ingot/backends/cuda/driver.h"
 #include "ingot/backends/cuda/nvrtc.h"
 #include "ingot/base/error.h"
-#include "ingot/base/trace.h"
 #include "ingot/runtime/variable_store.h"
 
 namespace ingot::cuda {
@@ -63,6 +62,7 @@ StepRunner::StepRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice>
       source_(std::move(source)),
       capacity_(std::max<std::size_t>(request.ring_capacity, 1)),
       scalars_(count_scalars(program_)),
+      profile_(request.profile),
       ring_(device_, capacity_ * std::max<std::size_t>(scalars_, 1) * sizeof(double),
             "ring of results"),
       control_(Buffer::allocate(device_, kControlBytes, "control record")),
@@ -118,20 +118,18 @@ const std::byte* StepRunner::address(int slot) const {
   return addresses_[static_cast<std::size_t>(slot)];
 }
 
-void StepRunner::report_times() noexcept {
+std::vector<KernelTime> StepRunner::kernel_times() const {
   const std::vector<std::string>& timed = source_.kernels.front().timed;
-  if (timed.empty() || handed_ == 0) return;
-  try {
-    std::vector<std::int64_t> spent(timed.size());
-    device_->copy_to_host(spent.data(), counters_.data(), counters_.size());
-    for (std::size_t i = 0; i < timed.size(); ++i) {
-      trace(Channel::kernels,
-            fmt::format("{:9.0f} cycles  {}",
-                        static_cast<double>(spent[i]) / static_cast<double>(handed_), timed[i]));
-    }
-  } catch (const std::exception&) {
-    // A report that fails must not end the program.
+  if (timed.empty() || handed_ == 0) return {};
+  std::vector<std::int64_t> spent(timed.size());
+  device_->copy_to_host(spent.data(), counters_.data(), counters_.size());
+  std::vector<KernelTime> times(timed.size());
+  for (std::size_t i = 0; i < timed.size(); ++i) {
+    times[i].what = timed[i];
+    times[i].seconds = static_cast<double>(spent[i]) /
+                       (static_cast<double>(handed_) * device_->facts().cycles_per_second);
   }
+  return times;
 }
 
 void StepRunner::load() {

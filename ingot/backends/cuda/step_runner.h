@@ -48,7 +48,6 @@ class Pinned {
 class StepRunner : public Runner {
  public:
   StepRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice> device, StepSource source);
-  ~StepRunner() override { report_times(); }
 
   std::optional<StepFailure> wait(ScalarSink sink) override;
   void rebind(std::span<std::byte* const> addresses) override;
@@ -56,6 +55,8 @@ class StepRunner : public Runner {
   [[nodiscard]] int nodes() const noexcept override {
     return static_cast<int>(source_.kernels.size());
   }
+  /// What a profiled kernel counted.
+  [[nodiscard]] std::vector<KernelTime> kernel_times() const override;
 
  protected:
   /// A kernel of the source. Parameters are eight bytes each; none where a library does the work.
@@ -78,6 +79,7 @@ class StepRunner : public Runner {
                  std::int64_t bytes);
 
   [[nodiscard]] const Program& program() const noexcept { return program_; }
+  [[nodiscard]] bool profiled() const noexcept { return profile_; }
   [[nodiscard]] const StepSource& source() const noexcept { return source_; }
   [[nodiscard]] CudaDevice& device() const noexcept { return *device_; }
   [[nodiscard]] const std::shared_ptr<CudaDevice>& shared_device() const noexcept {
@@ -92,8 +94,6 @@ class StepRunner : public Runner {
 
  private:
   void load();
-  /// What a profiled kernel counted, a step.
-  void report_times() noexcept;
 
   const Program& program_;
   VariableStore& store_;
@@ -102,6 +102,7 @@ class StepRunner : public Runner {
   StepSource source_;
   std::size_t capacity_;
   std::size_t scalars_;
+  bool profile_;
   Pinned ring_;
   Buffer control_;
   Buffer counters_;  ///< of a profiled kernel

@@ -247,6 +247,7 @@ KernelText library_text(const Program& program, const PlacedStage& placed) {
   }
   text.touches = Touches(program, placed).run({});
   text.seconds = expected_seconds(placed.stage, text.touches);
+  text.flops = placed.stage.flops;
   return text;
 }
 
@@ -428,6 +429,7 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     kernel.blocks = std::min<std::int64_t>(stage.units, 1 << 20);
     kernel.touches = Touches(program, placed).run(kernel.pointers);
     kernel.seconds = expected_seconds(stage, kernel.touches);
+    kernel.flops = stage.flops;
     kernel.threads = stage.threads;
     kernel.shared_bytes = stage.shared_bytes;
     if (fresh) {

@@ -40,6 +40,7 @@ struct KernelText {
   /// A kernel of one stage: what it reads and writes; the device's Control is root kControl.
   std::vector<Touch> touches;
   double seconds = 0;  ///< expected, roughly
+  double flops = 0;
   /// Does the work; the pointers are its memory.
   std::shared_ptr<const LibraryCall> library = {};
 };
