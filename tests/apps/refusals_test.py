@@ -44,6 +44,8 @@ class Arguments(CommandTest):
                  "help: see ingot plan --help"),
                 (("bench", "lenet", "--steps", "-1"), '--steps: must be a positive integer, got "-1"'
                  "\nhelp: see ingot bench --help"),
+                (("bench", "lenet", "--precision", "fp8"),
+                 'precision "fp8": must be f32, tf32, bf16 or f16, got another name'),
                 (("bench", "lenet", "--tune", "fast"),
                  'tune "fast": must be "off", "quick" or "full", got no such name'),
                 (("bench", "infer", "lenet", "--tune", "full", "--device", "reference"),
