@@ -17,4 +17,8 @@ inline bool is_reduction(const Node& node) {
   return node.op().traits.reduction || node.op().attr_index("keep_dims") >= 0;
 }
 
+/// A Region whose results are each a cast of an operand, several of them: tensors of any shapes,
+/// element by element of their memory.
+bool is_conversions(const Node& node);
+
 }  // namespace ingot

@@ -14,6 +14,15 @@
 // 6. A Value that several units need, but nobody in memory, is computed by each of them when that
 //    is cheap: the backward pass starts from what is stored anyway.
 //
+// In steps bound by throughput, where bytes count and launches less, besides:
+//
+// 7. What a reduction's prologue makes of several Values, and others need, too, is stored by the
+//    reduction's unit while it is at hand.
+// 8. A Value that a unit can compute from what it reads anyway is not read.
+// 9. Values of one channel each are computed by every unit that needs them.
+// 10. Conversions of variables run as one unit, whatever their shapes; so do updates of variables
+//    of one shape.
+//
 // The target has the last word on each join; its reasons go to the trace channel `dispatch`.
 #include <fmt/core.h>
 
@@ -28,10 +37,12 @@
 #include <vector>
 
 #include "ingot/base/trace.h"
+#include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/node_kinds.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/ops/reduction.h"
+#include "ingot/passes/fuse_late.h"
 #include "ingot/passes/fuse_region.h"
 #include "ingot/passes/fuse_units.h"
 #include "ingot/passes/passes.h"
@@ -40,14 +51,9 @@
 namespace ingot {
 namespace {
 
-constexpr std::size_t kMaxMembers = 64;
-// Limits of what a reduction computes again rather than reads.
-constexpr std::size_t kMaxPrologue = 16;
-constexpr double kMaxPrologueFlops = 32;
+constexpr std::size_t kMaxMembers = kMaxUnitMembers;
+// A reduction that reads more Values is worth storing one for.
 constexpr int kMaxPrologueReads = 6;
-// Limits of what several units compute rather than share.
-constexpr int kMaxRecipeReads = 2;
-constexpr std::size_t kMaxReaders = 8;
 // Units of reductions that a new one is compared with.
 constexpr std::size_t kRecentUnits = 4;
 
@@ -56,12 +62,6 @@ bool is_producer(const Node& node) {
   const Traits& traits = node.op().traits;
   return !is_pointwise(node) && !is_reduction(node) && !traits.source && !traits.side_effect &&
          !traits.view && node.body() == nullptr && !node.outputs().empty();
-}
-
-double flops_per_element(const Node& node) {
-  if (node.op().cost == nullptr) return 1.0;
-  const auto elements = static_cast<double>(node.output_type().numel());
-  return elements > 0 ? node.op().cost(node).flops / elements : 0.0;
 }
 
 class Fuser {
@@ -84,18 +84,19 @@ class Fuser {
       if (is_reduction(units_.node(id)) && !units_.is_dead(id)) grow_epilogue(id);
     }
     for (int id = 0; id < size; ++id) {
-      if (is_free(id)) grow_pointwise(id);
+      if (is_free(id) && !is_per_channel(units_.node(id), context_)) grow_pointwise(id);
     }
     for (int id = 0; id < size; ++id) {
       if (is_reduction(units_.node(id)) && !units_.is_dead(id)) join_maker(id);
     }
-    for (int id = 0; id < size; ++id) {
-      if (is_pointwise(units_.node(id)) && !units_.is_dead(id)) recompute(id);
-    }
+    recompute_and_join(graph_, context_, units_, [this](std::span<const int> region, int joining) {
+      return is_accepted(region, joining);
+    });
     return emit();
   }
 
  private:
+  [[nodiscard]] bool is_throughput() const { return context_.form == StepForm::throughput; }
   /// An elementwise Node that belongs to no unit yet.
   [[nodiscard]] bool is_free(int id) const {
     return is_pointwise(units_.node(id)) && !units_.is_dead(id) && units_.is_alone(id);
@@ -227,11 +228,6 @@ class Fuser {
     trim(u, id);
   }
 
-  struct Closure {
-    std::vector<int> copies;
-    std::vector<Value> leaves;
-  };
-
   /// A Value that elementwise Nodes and reductions alone read need not be stored.
   [[nodiscard]] bool is_stored_anyway(const Value& value, const Shape& shape) const {
     if (units_.is_fetched(value)) return true;
@@ -243,7 +239,7 @@ class Fuser {
   }
 
   /// The elementwise Nodes behind a reduction's operand, up to the limits.
-  [[nodiscard]] Closure find_prologue(int reduction) const {
+  [[nodiscard]] UnitClosure find_prologue(int reduction) const {
     const Shape& shape = units_.node(reduction).input_type(0).shape;
     std::set<int> copies;
     double flops = 0;
@@ -265,7 +261,7 @@ class Fuser {
       copies.insert(id);
       for (const Value& input : units_.inputs(id)) offer(input);
     }
-    Closure prologue{{copies.begin(), copies.end()}, {}};
+    UnitClosure prologue{{copies.begin(), copies.end()}, {}};
     int reads = 0;
     const auto collect = [&](const Value& input) {
       if (copies.contains(input.node()->id())) return;
@@ -282,11 +278,13 @@ class Fuser {
   }
 
   void take_prologue(int id) {
-    Closure prologue = find_prologue(id);
+    const int stored = is_throughput() ? store_shared(id, find_prologue(id)) : -1;
+    UnitClosure prologue = find_prologue(id);
     if (!prologue.copies.empty() && is_accepted(prologue.copies, id)) {
       context_.statistics["fuse.recomputed"] += std::ssize(prologue.copies);
       units_.set_copies(id, prologue.copies, std::move(prologue.leaves));
     }
+    if (stored >= 0) units_.merge(units_.unit_of(stored), units_.unit_of(id));
     join_like_reduction(id);
   }
 
@@ -332,10 +330,13 @@ class Fuser {
     }
   }
 
-  /// Reductions of one Region run side by side, over one walk through the operands.
+  /// Reductions of one Region run side by side, over one walk through the operands: they may read
+  /// elementwise members, but no reduction nor what is made of one.
   [[nodiscard]] bool depends_on(int id, int u) const {
     return std::ranges::any_of(units_.inputs(id), [&](const Value& input) {
-      return units_.unit_of(input.node()->id()) == u;
+      const int from = input.node()->id();
+      if (units_.unit_of(from) != u) return false;
+      return !is_throughput() || is_reduction(units_.node(from)) || depends_on(from, u);
     });
   }
 
@@ -367,80 +368,68 @@ class Fuser {
     }
   }
 
-  /// Whether a Node may compute an operand itself.
-  [[nodiscard]] bool may_recompute(int id, const Shape& shape) const {
-    const Node& node = units_.node(id);
-    return (is_pointwise(node) && has_shape(id, shape)) || is_reduction(node);
+  /// What reads a Value other than through Nodes of `copies`, and keeps it: not reductions, nor
+  /// what they alone read.
+  void add_keepers(int id, const std::vector<int>& copies, std::set<int>& keepers) const {
+    for (const int user : units_.users(id)) {
+      if (std::ranges::binary_search(copies, user)) {
+        add_keepers(user, copies, keepers);
+        continue;
+      }
+      const auto reduces = [&](int reader) { return is_reduction(units_.node(reader)); };
+      const auto readers = units_.users(user);
+      const bool only_reduced =
+          reduces(user) || (!readers.empty() && std::ranges::all_of(readers, reduces));
+      if (!only_reduced) keepers.insert(user);
+    }
   }
 
-  /// The elementwise Nodes of its own unit that a Value is made of, when they are few and cheap.
-  [[nodiscard]] std::optional<Closure> find_recipe(int id) const {
-    const int u = units_.unit_of(id);
-    const Shape& shape = units_.node(id).output_type().shape;
-    Closure recipe;
-    double flops = 0;
-    int reads = 0;
-    std::set<int, std::greater<>> pending{id};
+  /// Nodes of `copies` that a Value is made of, itself included, and how many Values of its shape
+  /// they read.
+  std::pair<std::set<int>, int> makers_of(int id, const std::vector<int>& copies) const {
+    std::set<int> makers;
+    std::vector<Value> reads;
+    std::vector<int> pending{id};
     while (!pending.empty()) {
-      const int at = *pending.begin();
-      pending.erase(pending.begin());
-      flops += flops_per_element(units_.node(at));
-      if (!is_pointwise(units_.node(at)) || flops > kMaxPrologueFlops) return std::nullopt;
-      recipe.copies.push_back(at);
-      if (recipe.copies.size() > kMaxPrologue) return std::nullopt;
-      for (const Value& input : units_.node(at).inputs()) {
-        if (units_.unit_of(input.node()->id()) == u) {
-          pending.insert(input.node()->id());
-        } else if (std::ranges::find(recipe.leaves, input) == recipe.leaves.end()) {
-          recipe.leaves.push_back(input);
-          reads += input.shape() == shape ? 1 : 0;
+      const int at = pending.back();
+      pending.pop_back();
+      if (!makers.insert(at).second) continue;
+      for (const Value& input : units_.inputs(at)) {
+        if (std::ranges::binary_search(copies, input.node()->id())) {
+          pending.push_back(input.node()->id());
+        } else if (has_shape(id, input.shape()) && std::ranges::find(reads, input) == reads.end()) {
+          reads.push_back(input);
         }
       }
     }
-    if (reads > kMaxRecipeReads) return std::nullopt;
-    std::ranges::reverse(recipe.copies);
-    return recipe;
+    return {std::move(makers), static_cast<int>(reads.size())};
   }
 
-  /// A Value that units far apart need, such as one of the forward pass in the backward pass, is
-  /// computed by each where that is cheap and nobody needs it in memory.
-  void recompute(int id) {
-    const int u = units_.unit_of(id);
-    const Value value{const_cast<Node*>(&units_.node(id)), 0};
-    if (units_.is_fetched(value)) return;
-    std::vector<int> users;
-    for (const int user : units_.users(id)) {
-      if (units_.unit_of(user) != u) users.push_back(user);
+  /// The rule 7: makes one unit of what gives a Value that the reduction's unit is to store.
+  /// Returns the Value's Node, -1: there is none.
+  int store_shared(int reduction, const UnitClosure& prologue) {
+    std::size_t narrowest = sizeof(double);
+    for (const Value& leaf : prologue.leaves) {
+      if (leaf.shape() != units_.node(reduction).input_type(0).shape) continue;
+      narrowest = std::min(narrowest, dtype_size(leaf.dtype()));
     }
-    // A Node alone with one user would have joined it if it could.
-    const std::size_t readers = users.size() + (units_.is_alone(id) ? 0 : 1);
-    if (readers < 2 || users.empty() || users.size() > kMaxReaders) return;
-    const auto recipe = find_recipe(id);
-    if (!recipe) return;
-    // What the unit itself computes again is nowhere stored.
-    const std::vector<int>& copies = units_.unit(u).copies;
-    if (std::ranges::any_of(recipe->leaves, [&](const Value& leaf) {
-          return std::ranges::binary_search(copies, leaf.node()->id());
-        })) {
-      return;
-    }
-    for (const int user : users) {
-      if (!may_recompute(user, value.shape())) return;
-    }
-    for (const int user : users) {
-      std::vector<int> region;
-      std::ranges::set_union(units_.all_of(units_.unit_of(user)), recipe->copies,
-                             std::back_inserter(region));
-      if (region.size() > kMaxMembers || !is_accepted(region, user)) return;
-    }
-    for (const int user : users) {
-      std::vector<Value> reads = recipe->leaves;
-      for (const Value& input : units_.inputs(user)) {
-        if (input != value) reads.push_back(input);
+    for (auto it = prologue.copies.rbegin(); it != prologue.copies.rend(); ++it) {
+      if (dtype_size(units_.node(*it).output_type().dtype) > narrowest) continue;
+      std::set<int> keepers;
+      add_keepers(*it, prologue.copies, keepers);
+      const auto [makers, reads] = makers_of(*it, prologue.copies);
+      // Against a write here and a read of each keeper, its reads there and those here.
+      const bool pays = (keepers.size() >= 2 && reads >= 2) || (keepers.size() == 1 && reads >= 3);
+      if (!pays) continue;
+      std::vector<int> region(makers.begin(), makers.end());
+      if (!is_accepted(region, reduction)) return -1;
+      for (const int maker : makers) {
+        if (maker != *it && !units_.merge(units_.unit_of(*it), units_.unit_of(maker))) return -1;
       }
-      units_.set_copies(user, recipe->copies, std::move(reads));
-      context_.statistics["fuse.recomputed"] += std::ssize(recipe->copies);
+      ++context_.statistics["fuse.stored"];
+      return *it;
     }
+    return -1;
   }
 
   /// Says why an elementwise Node is a kernel of its own.

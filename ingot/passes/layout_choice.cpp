@@ -44,6 +44,16 @@ std::vector<Group> optimizer_groups(const Node& node) {
   return groups;
 }
 
+/// An operand and its result each.
+std::vector<Group> conversion_groups(const Node& node) {
+  std::vector<Group> groups;
+  for (std::size_t i = 0; i < node.outputs().size(); ++i) {
+    const Node& operand = *node.body()->fetches()[i].value.node()->input(0).node();
+    groups.push_back({{static_cast<std::size_t>(operand.integer("index"))}, {i}});
+  }
+  return groups;
+}
+
 /// An agnostic Node's: what has its largest shape. Windows (pooling) also change the size of the
 /// image, and keep its layout.
 std::vector<Group> agnostic_groups(const Node& node) {
@@ -53,6 +63,7 @@ std::vector<Group> agnostic_groups(const Node& node) {
     for (std::size_t i = 0; i < node.inputs().size(); ++i) groups.push_back({{i}, {}});
     return groups;
   }
+  if (is_conversions(node)) return conversion_groups(node);
   Shape full;
   for (const Value& input : node.inputs()) {
     if (full.rank() == 0 || input.type().numel() > full.numel()) full = input.shape();

@@ -27,6 +27,7 @@ std::span<const Pass> pass_list() {
       Pass{"fold_scales", "moves constant factors of channels into constant weights", fold_scales},
       Pass{"space_to_depth", "makes strided convolutions over a few channels dense",
            space_to_depth},
+      Pass{"raise_reshapes", "lets channels' values broadcast where they are used", raise_reshapes},
       Pass{"common_subexpressions", "computes equal Nodes once", eliminate_common_subexpressions},
       Pass{"dead_code", "drops what no fetch and no assign needs", eliminate_dead_code},
 

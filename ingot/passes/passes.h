@@ -33,10 +33,14 @@ std::unique_ptr<Graph> widen(const Graph& graph, PassContext& context);
 /// rounded several times, within the ops' tolerance; see fold_scales.cpp.
 std::unique_ptr<Graph> fold_scales(const Graph& graph, PassContext& context);
 
-/// Turns strided convolutions over a few channels, and their weight gradients, into ones of stride 1
-/// over blocks of pixels, where the target asks for it; see space_to_depth.cpp. Sums the same
+/// Turns strided convolutions over a few channels, and their weight gradients, into ones of stride
+/// 1 over blocks of pixels, where the target asks for it; see space_to_depth.cpp. Sums the same
 /// products, and some with zero.
 std::unique_ptr<Graph> space_to_depth(const Graph& graph, PassContext& context);
+
+/// In steps bound by throughput, elementwise Nodes on Values of one axis whose results take unit
+/// axes work on operands that have them; see raise_reshapes.cpp.
+std::unique_ptr<Graph> raise_reshapes(const Graph& graph, PassContext& context);
 
 /// Builds `fused` Regions; see fuse.cpp for the rules.
 std::unique_ptr<Graph> fuse(const Graph& graph, PassContext& context);

@@ -1,8 +1,29 @@
-// How the CUDA backend plans steps: their form, and the layouts of what they compute. Needs no GPU.
+// How the CUDA backend plans steps: their form, the layouts of what they compute, and that what
+// runs in them gives what the reference gives. All but the last needs no GPU.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "ingot/autodiff/gradients.h"
 #include "ingot/backends/cuda/cuda_backend.h"
+#include "ingot/backends/cuda/cuda_kernel.h"
+#include "ingot/backends/cuda/driver.h"
+#include "ingot/base/error.h"
+#include "ingot/base/philox.h"
+#include "ingot/engine/executable_impl.h"
+#include "ingot/nn/layers.h"
+#include "ingot/nn/loss.h"
 #include "ingot/nn/models/models.h"
+#include "ingot/nn/residual.h"
+#include "ingot/ops/op_list.h"
+#include "ingot/ops/operators.h"
+#include "ingot/optim/optimizer.h"
+#include "ingot/optim/schedule.h"
+#include "ingot/passes/pass_list.h"
+#include "ingot/passes/pass_manager.h"
+#include "ingot/passes/precision.h"
 #include "ingot/train/training_graph.h"
 
 namespace ingot::cuda {
@@ -14,6 +35,43 @@ Graph training_graph(std::string_view model, std::int64_t batch) {
   return train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, batch, {});
 }
 
+/// A step of SGD; fetches the loss and, if asked for, each gradient's sum of squares.
+Graph low_precision_step(const nn::Module& model, const Shape& image, Precision precision,
+                         bool fetch_gradients) {
+  Graph forward;
+  nn::ForwardContext context(forward, true);
+  const Value logits = model.forward(context, forward.placeholder("input", {DType::f32, image}));
+  const Value target = forward.placeholder("target", {DType::i32, {image[0]}});
+  forward.fetch("loss", nn::CrossEntropyLoss{0.0}(logits, target));
+  Graph graph = std::move(*apply_precision(forward, precision));
+  const std::vector<Value> parameters = nn::parameters(graph);
+  std::vector<Value> grads = gradients(graph.fetches().front().value, parameters);
+  for (std::size_t i = 0; i < grads.size(); ++i) {
+    if (&grads[i].node()->op() == &cast_op()) grads[i] = grads[i].node()->input(0);
+    if (!fetch_gradients) continue;
+    const Value wide = ops::cast(grads[i], DType::f32, {});
+    graph.fetch("gradient" + std::to_string(i), ops::sum(wide * wide, {}, false, {}));
+  }
+  const Value step = nn::ForwardContext(graph, true).step();
+  const Value rate = optim::learning_rate(graph, {}, step);
+  optim::apply_update(graph, optim::SGD{.momentum = 0.9}, parameters, grads, rate, step);
+  graph.assign(step, step + 1.0);
+  return graph;
+}
+
+Graph low_precision_step(std::string_view name, std::int64_t batch) {
+  const nn::ModelInfo& info = nn::find_model(name);
+  const nn::ModelOptions& m = info.defaults;
+  return low_precision_step(*info.make(m), {batch, m.channels, m.height, m.width}, Precision::bf16,
+                            false);
+}
+
+Program lower(const Graph& graph, const Backend& backend) {
+  PassContext context(backend);
+  auto lowered = run_passes(graph, pass_list(), {}, context);
+  return build_program(std::move(lowered), backend, context.form);
+}
+
 TEST(CudaStepForm, FollowsTheWorkOfAStep) {
   const CudaBackend backend(nullptr, GpuFacts{});
   EXPECT_EQ(backend.step_form(training_graph("seed-cnn", 32)), StepForm::latency);
@@ -21,6 +79,120 @@ TEST(CudaStepForm, FollowsTheWorkOfAStep) {
   EXPECT_EQ(backend.step_form(training_graph("gometal-cnn", 32)), StepForm::throughput);
   EXPECT_EQ(backend.step_form(training_graph("resnet18-cifar", 512)), StepForm::throughput);
 }
+
+/// Bytes that launches move other than products and convolutions, and how many there are.
+struct Traffic {
+  double bytes = 0;
+  int launches = 0;
+};
+
+Traffic traffic_of(const Program& program) {
+  Traffic traffic;
+  const auto add = [&](const Launch& launch) {
+    if (launch.kernel->name() == "tiles" || launch.kernel->name() == "mma") return;
+    ++traffic.launches;
+    for (const int slot : launch.inputs) {
+      traffic.bytes += static_cast<double>(program.slots[static_cast<std::size_t>(slot)].bytes());
+    }
+    for (const int slot : launch.outputs) {
+      traffic.bytes += static_cast<double>(program.slots[static_cast<std::size_t>(slot)].bytes());
+    }
+  };
+  for (const Launch& launch : program.main) add(launch);
+  for (const Launch& launch : program.commit) add(launch);
+  return traffic;
+}
+
+TEST(CudaLayouts, NothingIsReorderedBetweenConvolutions) {
+  const CudaBackend backend(nullptr, GpuFacts{});
+  for (const char* name : {"resnet18-cifar", "resnet50"}) {
+    SCOPED_TRACE(name);
+    const Program program = lower(low_precision_step(name, 64), backend);
+    EXPECT_EQ(program.form, StepForm::throughput);
+    // But for the stem, whose blocks of pixels are gathered from plain images.
+    EXPECT_LE(program.stats.reorders, 4);
+    for (const Launch& launch : program.main) {
+      std::int64_t bytes = 0;
+      for (const int slot : launch.outputs) {
+        bytes += program.slots[static_cast<std::size_t>(slot)].bytes();
+      }
+      // What moves many bytes moves 16 at a time.
+      const bool small = bytes <= (1 << 20) || &launch.node->op() == &transpose_op();
+      EXPECT_TRUE(small || launch.kernel->name() != "map") << launch.node->name();
+    }
+  }
+}
+
+TEST(CudaLayouts, ActivationsAreReadAndWrittenFewTimes) {
+  const CudaBackend backend(nullptr, GpuFacts{});
+  const Traffic traffic = traffic_of(lower(low_precision_step("resnet18-cifar", 512), backend));
+  // 40 passes over each batch norm's images would be 16 GB.
+  EXPECT_LT(traffic.bytes, 7.6e9);
+  EXPECT_LT(traffic.launches, 110);
+}
+
+/// Convolutions of several strides, pooling, a block with and one without a projection.
+nn::Sequential small_net() {
+  nn::Sequential net(SourceLocation{});
+  net.add("conv1", nn::Conv2d(3, 16, 3, {.padding = 1, .bias = false}))
+      .add("bn1", nn::BatchNorm2d(16))
+      .add("relu", nn::ReLU())
+      .add("maxpool", nn::MaxPool2d(3, {.stride = 2, .padding = 1}))
+      .add("block1", nn::BasicBlock(16, 24, 2))
+      .add("block2", nn::BasicBlock(24, 24, 1))
+      .add("avgpool", nn::AdaptiveAvgPool2d(1))
+      .add("flatten", nn::Flatten())
+      .add("fc", nn::Linear(24, 10));
+  return net;
+}
+
+// The emulated GPU runs them, too.
+class CudaDeviceLayouts : public testing::TestWithParam<Precision> {};
+
+TEST_P(CudaDeviceLayouts, TrainsAsTheReferenceDoes) {
+  std::shared_ptr<CudaDevice> device;
+  try {
+    device = std::make_shared<CudaDevice>(0);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unsupported) throw;
+    GTEST_SKIP() << error.message();
+  }
+  constexpr std::int64_t kBatch = 6;
+  constexpr std::int64_t kSide = 14;
+  // bf16 rounds by 2^-9 through some twenty Nodes and back, and sums of it cancel; tf32 rounds what
+  // products read by 2^-11.
+  const double tolerance = GetParam() == Precision::bf16 ? 0.3 : 0.03;
+  const auto backend = std::make_shared<CudaBackend>(device, device->facts());
+  backend->force_form(StepForm::throughput);
+  const Graph graph = low_precision_step(small_net(), {kBatch, 3, kSide, kSide}, GetParam(), true);
+  VariableStore here(backend, 1);
+  VariableStore there(make_backend("reference"), 1);
+  Executable exe = compile(graph, here);
+  Executable judge = compile(graph, there);
+  std::vector<float> x(kBatch * 3 * kSide * kSide);
+  std::vector<std::int32_t> y(kBatch);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = 2.0f * philox_uniform(3, 0, 0, i) - 1.0f;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    y[i] = static_cast<std::int32_t>(philox_below(3, 1, 0, i, 10));
+  }
+  const std::vector<Feed> feeds{{"input", x.data(), x.size() * sizeof(float)},
+                                {"target", y.data(), y.size() * sizeof(std::int32_t)}};
+  for (int step = 0; step < 2; ++step) {
+    exe.run(feeds);
+    judge.run(feeds);
+    for (const Fetch& fetch : graph.fetches()) {
+      const HostTensor got = exe.fetched(fetch.name);
+      const HostTensor want = judge.fetched(fetch.name);
+      const double a = got.view().get(0);
+      const double b = want.view().get(0);
+      EXPECT_NEAR(a, b, tolerance * std::fabs(b) + 1e-4) << fetch.name << " in step " << step;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, CudaDeviceLayouts,
+                         testing::Values(Precision::tf32, Precision::bf16),
+                         [](const auto& info) { return std::string(precision_name(info.param)); });
 
 }  // namespace
 }  // namespace ingot::cuda

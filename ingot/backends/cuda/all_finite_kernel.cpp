@@ -116,7 +116,7 @@ class AllFiniteKernel final : public CudaKernel {
   std::vector<std::size_t> operands_;
 };
 
-Support supports_all_finite(const Node& node, const Backend&) { return check_types(node); }
+Support supports_all_finite(const Node&, const Backend&) { return Support::yes(); }
 
 }  // namespace
 

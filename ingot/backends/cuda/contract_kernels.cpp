@@ -10,6 +10,7 @@
 #include "ingot/backends/cuda/contract_problem.h"
 #include "ingot/backends/cuda/map_kernel.h"
 #include "ingot/backends/cuda/reduce_plan.h"
+#include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
@@ -172,11 +173,14 @@ class ContractKernel final : public CudaKernel {
 
   /// Stores an element whose producer's value is in `value`, at the coordinates c0, c1, ...
   void write_results(std::string& code, const std::string& value) const {
-    const Shape& shape = region_.producer->output_type().shape;
+    const Shape& shape = problem_.result;
     std::vector<std::string> names;
     for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
-    code += fmt::format("const i64 at = {};\n", offset_text(names, shape.strides()));
-    ElementWriter writer(code, region_, {shape, names, "at"});
+    const Layout& layout = region_.producer->outputs().front().layout;
+    code +=
+        fmt::format("const i64 at = {};\n", offset_text(names, strides_of(layout, shape)->step));
+    ElementWriter writer(code, region_,
+                         {region_.producer->output_type().shape, names, "at", layout});
     writer.bind(const_cast<Node*>(region_.producer)->output(), value);
     for (std::size_t r = 0; r < region_.results.size(); ++r) {
       const Value& result = region_.results[r];
@@ -189,7 +193,7 @@ class ContractKernel final : public CudaKernel {
   [[nodiscard]] std::vector<Stage> dot_stages(const StageRequest& request,
                                               const Stage& whole) const {
     ReducePlan plan;
-    plan.kept = region_.producer->output_type().shape;
+    plan.kept = problem_.result;
     const Shape flat{problem_.groups, problem_.m, problem_.n};
     plan.reduced = {problem_.k};
     plan.reduced_fast = problem_.b_along_n ? false : problem_.a_along_k;
@@ -224,7 +228,7 @@ class ContractKernel final : public CudaKernel {
 
   /// g, m and n of a product from the result's coordinates.
   [[nodiscard]] std::string from_coordinates(const std::vector<std::string>& c) const {
-    const Shape& shape = region_.producer->output_type().shape;
+    const Shape& shape = problem_.result;
     std::string lead = fmt::format("{}", 0);
     for (int axis = 0; axis < shape.rank() - 2; ++axis) {
       lead =
@@ -239,7 +243,7 @@ class ContractKernel final : public CudaKernel {
     const Choice choice = choose(share);
     const TileForm& f = choice.form;
     const std::int64_t splits = sum_by_item ? request.items : choice.splits;
-    const std::int64_t outputs = region_.producer->output_type().numel();
+    const std::int64_t outputs = problem_.result.numel();
     const std::int64_t tiles_m = ceil_div(share.m, f.bm);
     const std::int64_t tiles_n = ceil_div(share.n, f.bn);
     const std::int64_t tiles = share.groups * tiles_m * tiles_n;
@@ -263,7 +267,7 @@ class ContractKernel final : public CudaKernel {
     if (!problem_.exists.empty()) code += fmt::format("if (!({})) return;\n", problem_.exists);
     if (splits > 1) {
       // The result's own order, so that the next stage reads what it writes in step.
-      const Shape& shape = region_.producer->output_type().shape;
+      const Shape& shape = problem_.result;
       std::vector<std::string> names;
       for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
       code += fmt::format("((float*)@W@)[(i64)part * {} + {}] = total;\n", outputs,
@@ -311,13 +315,32 @@ class ContractKernel final : public CudaKernel {
       }
       write_results(text, totals[0]);
     };
-    return {std::move(first),
-            add_parts(rest, region_.producer->output_type().shape, splits, "s", store)};
+    return {std::move(first), add_parts(rest, problem_.result, splits, "s", store)};
   }
 
   Region region_;
   ContractProblem problem_;
 };
+
+/// Convolutions take operands by strides; a padded result of groups, or anything else of a product
+/// that is not plain, has no kernel.
+Support check_layouts(const Node& node, const Region& region) {
+  const Node& producer = *region.producer;
+  if (producer.output_type().shape.rank() != 4 || &producer.op() == &matmul_op()) {
+    return check_types(node);
+  }
+  const Layout& layout = producer.outputs().front().layout;
+  for (const Value& result : region.results) {
+    if (result.layout() != layout) return Support::no("its results differ in layout");
+  }
+  for (const auto& [value, slot] : region.operands) {
+    if (!strides_of(value)) return Support::no("an operand's layout has no strides");
+  }
+  const bool padded = strides_of(layout, producer.output_type().shape)->extent !=
+                      producer.output_type().shape.to_vector();
+  if (padded && node.body() != nullptr) return Support::no("an epilogue takes no padding");
+  return Support::yes();
+}
 
 Support supports_contract(const Node& node, const Backend&) { return supports_tiles(node); }
 
@@ -328,11 +351,11 @@ std::unique_ptr<Kernel> make_contract(const KernelProblem& problem, const Backen
 }  // namespace
 
 Support supports_tiles(const Node& node) {
-  if (const Support types = check_types(node); !types) return types;
   const Region region = region_of(node, std::vector<int>(node.inputs().size()));
   if (region.producer == nullptr || !is_contraction(*region.producer)) {
     return Support::no("it is no product or convolution");
   }
+  if (const Support layouts = check_layouts(node, region); !layouts) return layouts;
   if (!region.reductions.empty()) return Support::no("an epilogue takes no reductions");
   const DType dtype = region.producer->input_type(0).dtype;
   if (dtype == DType::f64) return Support::no("f64 exists on the host alone");

@@ -6,12 +6,38 @@
 #include <array>
 
 #include "ingot/backends/cuda/map_kernel.h"
+#include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/conv2d_shape.h"
 #include "ingot/ops/op_list.h"
 
 namespace ingot::cuda {
 namespace {
+
+/// Position of a Value's element, by its layout.
+std::string index_of(const Value& value, const std::array<std::string, 4>& coordinates) {
+  const auto strides = strides_of(value);
+  std::string text;
+  for (std::size_t axis = 0; axis < coordinates.size(); ++axis) {
+    text += fmt::format("{}(Index)({}) * {}u", axis == 0 ? "" : " + ", coordinates[axis],
+                        strides->step[axis]);
+  }
+  return text;
+}
+
+std::int64_t extent(const Value& value, std::size_t axis) {
+  return strides_of(value)->extent[axis];
+}
+
+/// The convolution with channels as they lie in memory: what pads them is zero in the operands and
+/// comes out zero.
+Conv2dShape padded_shape(const Node& node) {
+  Conv2dShape s = conv2d_shape(node);
+  const bool gives_image = &node.op() == &conv2d_input_grad_op();
+  const Value image = gives_image ? const_cast<Node&>(node).output() : node.input(0);
+  if (s.groups == 1) s.in_channels = extent(image, 1);
+  return s;
+}
 
 std::string conv_constants(const Conv2dShape& s) {
   const Window2d& w = s.window;
@@ -58,27 +84,34 @@ std::string guarded_read(const std::string& pointer) {
 }
 
 /// x at (image, channel, h, w), 0 on padding; the image and place from `pixel` of the output.
-std::string read_image(const std::string& pointer, std::string_view tap, std::string_view pixel) {
+std::string read_image(const Node& node, const Region& region, std::string_view tap,
+                       std::string_view pixel) {
   return fmt::format(
       "const u32 tap = {0}, pixel = {1}, c = tap / (KH * KW), i = tap / KW % KH, j = tap % KW;\n"
       "const u32 image = pixel / (OH * OW), oh = pixel / OW % OH, ow = pixel % OW;\n"
       "const u32 h = oh * SH + i * DH - PT, w = ow * SW + j * DW - PL;\n"
       "const bool inside = h < H && w < W;\n"
-      "const Index index = (((Index)image * C + g * GI + c) * H + h) * W + w;\n{2}",
-      tap, pixel, guarded_read(pointer));
+      "const Index index = {2};\n{3}",
+      tap, pixel, index_of(node.input(0), {"image", "g * GI + c", "h", "w"}),
+      guarded_read(operand_pointer(region, node, 0)));
 }
 
 ContractProblem forward_problem(const Node& node, const Region& region) {
-  const Conv2dShape s = conv2d_shape(node);
+  const Conv2dShape s = padded_shape(node);
   ContractProblem p;
   p.groups = s.groups;
   p.m = s.group_out();
   p.n = s.batch * s.out_h * s.out_w;
   p.k = s.group_in() * s.taps();
   p.constants = conv_constants(s);
-  p.a = fmt::format("return get({}, (Index)(g * GO + m) * (GI * KH * KW) + k);",
-                    operand_pointer(region, node, 1));
-  p.b = read_image(operand_pointer(region, node, 0), "k", "n");
+  p.a =
+      node.input(1).layout().is_plain()
+          ? fmt::format("return get({}, (Index)(g * GO + m) * (GI * KH * KW) + k);",
+                        operand_pointer(region, node, 1))
+          : fmt::format("const u32 tap = k;\nreturn get({}, {});", operand_pointer(region, node, 1),
+                        index_of(node.input(1),
+                                 {"g * GO + m", "tap / (KH * KW)", "tap / KW % KH", "tap % KW"}));
+  p.b = read_image(node, region, "k", "n");
   p.coordinates =
       "const u32 pixel = n, c0 = pixel / (OH * OW), c1 = g * GO + m, c2 = pixel / OW % OH, "
       "c3 = pixel % OW;\n";
@@ -89,7 +122,7 @@ ContractProblem forward_problem(const Node& node, const Region& region) {
 /// Pixels of one remainder by the strides form a group of their own: they meet the same taps, every
 /// stride-th of the kernel. With dilation all pixels are one group that tries every tap.
 ContractProblem input_grad_problem(const Node& node, const Region& region) {
-  const Conv2dShape s = conv2d_shape(node);
+  const Conv2dShape s = padded_shape(node);
   const Window2d& w = s.window;
   const bool apart = w.dilation[0] == 1 && w.dilation[1] == 1;
   const std::int64_t rh = apart ? w.stride[0] : 1;
@@ -113,9 +146,9 @@ ContractProblem input_grad_problem(const Node& node, const Region& region) {
       "const u32 tap = k, o = tap / (TH * TW);\n"
       "const u32 i = tap / TW % TH * RH + (RH > 1 ? (rh + PT) % RH : 0);\n"
       "const u32 j = tap % TW * RW + (RW > 1 ? (rw + PL) % RW : 0);\n";
-  p.a = tap +
-        "const bool inside = i < KH && j < KW;\n"
-        "const Index index = (((Index)(gg * GO + o) * GI + m) * KH + i) * KW + j;\n" +
+  p.a = tap + "const bool inside = i < KH && j < KW;\n" +
+        fmt::format("const Index index = {};\n",
+                    index_of(node.input(1), {"gg * GO + o", "m", "i", "j"})) +
         guarded_read(operand_pointer(region, node, 1));
   // Differences below zero wrap around and are then too large.
   p.b = tap +
@@ -124,8 +157,9 @@ ContractProblem input_grad_problem(const Node& node, const Region& region) {
         "const u32 y = h + PT - i * DH, x = w + PL - j * DW, oh = y / SH, ow = x / SW;\n"
         "const bool inside = i < KH && j < KW && (int)y >= 0 && (int)x >= 0 && oh < OH && ow < OW "
         "&&\n"
-        "    (RH > 1 || y % SH == 0) && (RW > 1 || x % SW == 0);\n"
-        "const Index index = (((Index)image * O + gg * GO + o) * OH + oh) * OW + ow;\n" +
+        "    (RH > 1 || y % SH == 0) && (RW > 1 || x % SW == 0);\n" +
+        fmt::format("const Index index = {};\n",
+                    index_of(node.input(0), {"image", "gg * GO + o", "oh", "ow"})) +
         guarded_read(operand_pointer(region, node, 0));
   p.coordinates =
       "const u32 pixel = n, c0 = pixel / (HH * WW), c1 = gg * GI + m, "
@@ -136,7 +170,7 @@ ContractProblem input_grad_problem(const Node& node, const Region& region) {
 }
 
 ContractProblem weight_grad_problem(const Node& node, const Region& region) {
-  const Conv2dShape s = conv2d_shape(node);
+  const Conv2dShape s = padded_shape(node);
   ContractProblem p;
   p.groups = s.groups;
   p.m = s.group_out();
@@ -145,9 +179,10 @@ ContractProblem weight_grad_problem(const Node& node, const Region& region) {
   p.constants = conv_constants(s);
   p.a = fmt::format(
       "const u32 image = (u32)k / (OH * OW), pixel = (u32)k % (OH * OW);\n"
-      "return get({}, ((Index)image * O + g * GO + m) * (OH * OW) + pixel);",
-      operand_pointer(region, node, 1));
-  p.b = read_image(operand_pointer(region, node, 0), "n", "k");
+      "return get({}, {});",
+      operand_pointer(region, node, 1),
+      index_of(node.input(1), {"image", "g * GO + m", "pixel / OW", "pixel % OW"}));
+  p.b = read_image(node, region, "n", "k");
   p.b_along_n = false;
   p.coordinates =
       "const u32 tap = n, c0 = g * GO + m, c1 = tap / (KH * KW), c2 = tap / KW % KH, c3 = tap % "
@@ -180,6 +215,8 @@ ContractProblem contract_problem(const Node& node, const Region& region) {
   for (const Entry& entry : entries()) {
     if (entry.op != &node.op()) continue;
     ContractProblem problem = entry.make(node, region);
+    const auto strides = strides_of(const_cast<Node&>(node).output());
+    problem.result = Shape(strides->extent);
     // 32 bits address all operands but the largest, at half the arithmetic.
     const bool large = std::ranges::any_of(node.inputs(), [](const Value& input) {
       return input.type().numel() >= (std::int64_t{1} << 31);

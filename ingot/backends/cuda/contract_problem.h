@@ -24,6 +24,7 @@ struct ContractProblem {
   std::string exists;
   bool a_along_k = true;  ///< neighbours in memory are neighbours along k (or m)
   bool b_along_n = true;  ///< along n (or k)
+  Shape result;           ///< as it lies in memory, padding included
   /// Which of the three holds the batch in its outermost part, for operands whose axis 0 it is.
   enum class Batch : std::uint8_t { none, m, n, k };
   Batch batch = Batch::none;

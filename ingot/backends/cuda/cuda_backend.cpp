@@ -8,6 +8,7 @@
 #include "ingot/backends/cuda/conv_library.h"
 #include "ingot/backends/cuda/cuda_kernel.h"
 #include "ingot/backends/cuda/driver.h"
+#include "ingot/backends/cuda/layout_rules.h"
 #include "ingot/backends/cuda/library.h"
 #include "ingot/backends/cuda/nvrtc.h"
 #include "ingot/backends/cuda/step_form.h"
@@ -54,9 +55,12 @@ std::shared_ptr<ConvLibrary> CudaBackend::conv_library(std::string& why) const {
 
 bool CudaBackend::claims(const Node& composite) const { return supports(composite).ok; }
 
-StepForm CudaBackend::step_form(const Graph& graph) const { return choose_form(graph, facts_); }
+StepForm CudaBackend::step_form(const Graph& graph) const {
+  return form_ ? *form_ : choose_form(graph, facts_);
+}
 
-LayoutWish CudaBackend::layouts(const Node& node, StepForm) const {
+LayoutWish CudaBackend::layouts(const Node& node, StepForm form) const {
+  if (form == StepForm::throughput) return layout_wish(node);
   LayoutWish wish;
   wish.agnostic = false;
   wish.inputs.assign(node.inputs().size(), Layout{});
@@ -64,11 +68,13 @@ LayoutWish CudaBackend::layouts(const Node& node, StepForm) const {
   return wish;
 }
 
-bool CudaBackend::accepts(const Node&, const Layout& layout) const { return layout.is_plain(); }
+bool CudaBackend::accepts(const Node& node, const Layout& layout) const {
+  return takes_layout(node, layout);
+}
 
 Support CudaBackend::can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
-                              StepForm) const {
-  return can_join(region_nodes, consumer);
+                              StepForm form) const {
+  return can_join(region_nodes, consumer, form);
 }
 
 bool CudaBackend::wants_space_to_depth(const Node& conv, StepForm form) const {

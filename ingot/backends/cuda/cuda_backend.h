@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "ingot/backends/cuda/cuda_device.h"
 #include "ingot/runtime/backend.h"
@@ -15,6 +16,9 @@ class CudaBackend final : public Backend {
   /// Runs on `device`; null: it plans and generates for `facts`, and nothing can run.
   CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts,
               const BackendOptions& options = {});
+
+  /// Gives every step this form, whatever its work.
+  void force_form(StepForm form) noexcept { form_ = form; }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "cuda"; }
   [[nodiscard]] bool claims(const Node& composite) const override;
@@ -42,13 +46,14 @@ class CudaBackend final : public Backend {
  private:
   std::shared_ptr<CudaDevice> device_;
   GpuFacts facts_;
+  std::optional<StepForm> form_;
   KernelTable table_;
   std::shared_ptr<ConvLibrary> conv_library_;
   std::string no_conv_library_;  ///< why there is none
 };
 
 /// Whether `consumer` may join; see Target::can_fuse.
-Support can_join(std::span<const Node* const> region, const Node& consumer);
+Support can_join(std::span<const Node* const> region, const Node& consumer, StepForm form);
 
 std::unique_ptr<Runner> make_cuda_runner(const RunnerRequest& request,
                                          std::shared_ptr<CudaDevice> device);

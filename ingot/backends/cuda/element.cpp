@@ -56,7 +56,7 @@ Region region_of(const Node& node, std::span<const int> inputs) {
   const auto sort = [&region](const Node& inner) {
     if (is_reduction(inner)) {
       region.reductions.push_back(&inner);
-    } else if (!is_pointwise(inner)) {
+    } else if (!is_pointwise(inner) && &inner.op() != &reorder_op()) {
       region.producer = &inner;
     }
   };
@@ -302,7 +302,8 @@ std::string ElementWriter::load(const Value& value, int slot) {
 }
 
 std::string ElementWriter::pointwise(const Node& node) {
-  if (&node.op() == &broadcast_to_op()) return value(node.input(0));
+  const bool same = &node.op() == &broadcast_to_op() || &node.op() == &reorder_op();
+  if (same) return value(node.input(0));
   const DType type = node.output_type().dtype;
   if (&node.op() == &cast_op()) {
     const std::string from = value(node.input(0));
@@ -331,7 +332,7 @@ std::string ElementWriter::value(const Value& value) {
   } else if (&value.node()->op() == &constant_op()) {
     const auto& tensor = *value.node()->attr<TensorAttr>("value").tensor;
     name = literal(std::as_const(tensor).view().get(0), value.dtype());
-  } else if (is_pointwise(*value.node())) {
+  } else if (is_pointwise(*value.node()) || &value.node()->op() == &reorder_op()) {
     name = pointwise(*value.node());
   } else {
     throw internal_error(fmt::format("cuda: {} \"{}\" cannot be written element by element",

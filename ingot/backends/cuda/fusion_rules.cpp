@@ -8,6 +8,8 @@
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/library_conv.h"
 #include "ingot/backends/cuda/map_kernel.h"
+#include "ingot/backends/cuda/pool_window.h"
+#include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/common.h"
 #include "ingot/ops/node_kinds.h"
@@ -92,11 +94,28 @@ Support check_reductions(std::span<const Node* const> region, const Node& consum
   return Support::yes();
 }
 
+/// Whether the Node converts a variable.
+bool converts_variable(const Node& node) {
+  return &node.op() == &cast_op() && &node.input(0).node()->op() == &variable_op();
+}
+
+Support joins_conversions(const Node& first, std::size_t count, const Node& consumer) {
+  constexpr std::size_t kMost = 256;
+  if (count >= kMost) return Support::no(fmt::format("{} conversions", count));
+  const bool same = first.input_type(0).dtype == consumer.input_type(0).dtype &&
+                    first.output_type().dtype == consumer.output_type().dtype;
+  return same ? Support::yes() : Support::no("the conversions differ in dtype");
+}
+
 bool is_producer(const Node& node) { return !is_pointwise(node) && !is_reduction(node); }
 
 }  // namespace
 
-Support can_join(std::span<const Node* const> region, const Node& consumer) {
+Support can_join(std::span<const Node* const> region, const Node& consumer, StepForm form) {
+  if (form == StepForm::throughput && converts_variable(consumer) &&
+      std::ranges::all_of(region, [](const Node* node) { return converts_variable(*node); })) {
+    return joins_conversions(*region.front(), region.size(), consumer);
+  }
   if (is_producer(consumer)) {
     return Support::no(fmt::format("{} begins a kernel", consumer.op().name));
   }
@@ -104,8 +123,12 @@ Support can_join(std::span<const Node* const> region, const Node& consumer) {
       std::ranges::find_if(region, [](const Node* node) { return is_producer(*node); });
   if (producer != region.end()) {
     const OpDef& op = (*producer)->op();
-    if (wants_library(**producer)) return Support::no("its producer is a library's work");
-    if (!is_contraction(**producer) && !takes_epilogue(op)) {
+    const bool throughput = form == StepForm::throughput;
+    if (throughput && wants_library(**producer)) {
+      return Support::no("its producer is a library's work");
+    }
+    const bool apart = throughput && is_window(**producer);
+    if (apart || (!is_contraction(**producer) && !takes_epilogue(op))) {
       return Support::no(fmt::format("{} takes no epilogue", op.name));
     }
     for (const Node* node : region) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/node_kinds.h"
@@ -84,7 +85,7 @@ class MapKernel final : public CudaKernel {
     for (const auto& result : region_.results) {
       if (result.shape() != type.shape) return false;
     }
-    return node().input_type(in) == type;
+    return node().input_type(in) == type && node().input(in).layout().is_plain();
   }
 
  private:
@@ -95,11 +96,22 @@ std::unique_ptr<Kernel> make_map(const KernelProblem& problem, const Backend&) {
   return std::make_unique<MapKernel>(problem, "map");
 }
 
+/// Results are plain; elementwise Nodes read operands by their strides.
+Support check_strides(const Node& node) {
+  for (const Node::Output& output : node.outputs()) {
+    if (!output.layout.is_plain()) return Support::no("its results are not plain");
+  }
+  for (const Value& input : node.inputs()) {
+    if (!strides_of(input)) return Support::no("an operand's layout has no strides");
+  }
+  return Support::yes();
+}
+
 Support supports_map(const Node& node, const Backend&) {
-  if (const Support types = check_types(node); !types) return types;
   const Region region = region_of(node, std::vector<int>(node.inputs().size()));
   if (!region.reductions.empty()) return Support::no("it reduces");
-  if (region.producer == nullptr) return Support::yes();
+  if (region.producer == nullptr) return check_strides(node);
+  if (const Support types = check_types(node); !types) return types;
   if (element_source(region.producer->op()) == nullptr) {
     return Support::no(
         fmt::format("{} does not give its elements one by one", region.producer->op().name));
@@ -193,7 +205,7 @@ bool takes_epilogue(const OpDef& op) {
 void register_map_kernels(KernelTable& table) {
   for (const OpDef* op : elementwise_ops())
     table.register_kernel(op->name, {"map", supports_map, make_map});
-  for (const OpDef* op : {&broadcast_to_op(), &cast_op(), &fused_op()}) {
+  for (const OpDef* op : {&broadcast_to_op(), &cast_op(), &reorder_op(), &fused_op()}) {
     table.register_kernel(op->name, {"map", supports_map, make_map});
   }
 }

@@ -2,14 +2,13 @@
 #include <fmt/core.h>
 
 #include "ingot/backends/cuda/map_kernel.h"
+#include "ingot/backends/cuda/pool_window.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/ops/pool2d.h"
 
 namespace ingot::cuda {
-namespace {
 
-/// Constants of the window as text: kh, kw, sh, sw, top, left, dh, dw and the sizes.
 void write_window(std::string& code, const Pool2dShape& s) {
   const Window2d& w = s.window;
   code +=
@@ -19,6 +18,8 @@ void write_window(std::string& code, const Pool2dShape& s) {
       fmt::format("const int DH = {}, DW = {}, H = {}, W = {}, OH = {}, OW = {};\n", w.dilation[0],
                   w.dilation[1], s.input[2], s.input[3], s.output[2], s.output[3]);
 }
+
+namespace {
 
 /// Taps of the window (oh, ow), in order; `inner` sees h and w, inside the input.
 std::string taps(const std::string& oh, const std::string& ow, const std::string& inner) {

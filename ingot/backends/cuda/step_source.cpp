@@ -21,6 +21,9 @@ constexpr std::string_view kPrelude =
 constexpr std::string_view kReduce =
 #include "ingot/backends/cuda/device/reduce.inc"
     ;
+constexpr std::string_view kVector =
+#include "ingot/backends/cuda/device/vector.inc"
+    ;
 constexpr std::string_view kContract =
 #include "ingot/backends/cuda/device/contract.inc"
     ;
@@ -33,7 +36,7 @@ constexpr std::string_view kMma =
 
 std::string header() {
   return std::string(kIntrinsics) + std::string(kMmaIntrinsics) + std::string(kPrelude) +
-         std::string(kReduce) + std::string(kContract) + std::string(kMma);
+         std::string(kReduce) + std::string(kVector) + std::string(kContract) + std::string(kMma);
 }
 
 /// Where a block keeps its item's part of a slot in shared memory.

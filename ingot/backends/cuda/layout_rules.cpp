@@ -1,0 +1,154 @@
+#include "ingot/backends/cuda/layout_rules.h"
+
+#include <algorithm>
+
+#include "ingot/backends/cuda/contract_problem.h"
+#include "ingot/backends/cuda/pool_window.h"
+#include "ingot/backends/cuda/reduce_region.h"
+#include "ingot/backends/cuda/vector_walk.h"
+#include "ingot/ir/core_ops.h"
+#include "ingot/ir/op_def.h"
+#include "ingot/ops/conv2d_shape.h"
+#include "ingot/ops/node_kinds.h"
+#include "ingot/ops/op_list.h"
+#include "ingot/ops/reduction.h"
+
+namespace ingot::cuda {
+namespace {
+
+LayoutWish all_plain(const Node& node) {
+  return {.agnostic = false,
+          .inputs = std::vector<Layout>(node.inputs().size()),
+          .outputs = std::vector<Layout>(node.outputs().size())};
+}
+
+Region region_of(const Node& node) {
+  return cuda::region_of(node, std::vector<int>(node.inputs().size()));
+}
+
+/// Axis 1 innermost, and padded to whole vectors of 16 bytes where `channels` are not.
+Layout channels_last(std::int64_t channels, DType dtype) {
+  const std::int64_t vector = 16 / static_cast<std::int64_t>(dtype_size(dtype));
+  if (channels % vector == 0) return Layout({0, 2, 3, 1}, {});
+  return Layout({0, 2, 3, 1}, {{1, vector}});
+}
+
+bool is_convolution(const Node& node) {
+  return is_contraction(node) && node.op().attr_index("stride") >= 0;
+}
+
+/// Whether tensor cores do the arithmetic: their kernels read channels 16 bytes at a time.
+bool uses_tensor_cores(const Node& node) {
+  const DType dtype = node.input_type(0).dtype;
+  if (dtype == DType::bf16 || dtype == DType::f16) return true;
+  return dtype == DType::f32 && node.op().attr_index("math") >= 0 &&
+         node.attr<std::string>("math") == "tf32";
+}
+
+/// Of a convolution or one of its gradients: all of its operands and results have channels
+/// innermost, or none.
+LayoutWish convolution_wish(const Node& node) {
+  const Conv2dShape s = conv2d_shape(node);
+  const DType dtype = node.input_type(0).dtype;
+  const std::int64_t vector = 16 / static_cast<std::int64_t>(dtype_size(dtype));
+  const bool wants = uses_tensor_cores(node) && s.groups == 1 && s.out_channels % vector == 0 &&
+                     s.batch > 0 && s.in_channels > 0;
+  if (!wants) return all_plain(node);
+  // Images and weights share axis 1, the input's channels.
+  const Layout in = channels_last(s.in_channels, dtype);
+  const Layout out = channels_last(s.out_channels, dtype);
+  if (&node.op() == &conv2d_op()) return {false, {in, in}, {out}};
+  if (&node.op() == &conv2d_input_grad_op()) return {false, {out, in}, {in}};
+  return {false, {in, out}, {in}};
+}
+
+/// The producer's operands and result as it wishes; what has the result's shape lies as it does.
+LayoutWish region_wish(const Node& region, const Node& producer, const LayoutWish& own) {
+  const Layout& result = own.outputs.front();
+  LayoutWish wish{false, std::vector<Layout>(region.inputs().size()),
+                  std::vector<Layout>(region.outputs().size(), result)};
+  for (std::size_t i = 0; i < wish.inputs.size(); ++i) {
+    if (region.input_type(i).shape == producer.output_type().shape) wish.inputs[i] = result;
+  }
+  for (std::size_t i = 0; i < producer.inputs().size(); ++i) {
+    const Node& operand = *producer.input(i).node();
+    if (&operand.op() != &argument_op()) continue;
+    wish.inputs[static_cast<std::size_t>(operand.integer("index"))] = own.inputs[i];
+  }
+  return wish;
+}
+
+/// Images that only the step's feeds are made into: they change their layout on the way, in the
+/// kernel that converts or normalises them.
+bool makes_images_of_feeds(const Node& node, const Region& region) {
+  if (!region.reductions.empty() || node.outputs().size() != 1) return false;
+  const TensorType& type = node.output_type();
+  if (type.shape.rank() != 4 || !is_float(type.dtype)) return false;
+  bool feeds = false;
+  for (const Value& input : node.inputs()) {
+    if (input.shape() != type.shape) continue;
+    if (&input.node()->op() != &placeholder_op()) return false;
+    feeds = true;
+  }
+  return feeds;
+}
+
+/// Values of the largest shape share a layout.
+const Shape& largest(const Node& node) {
+  const Shape* full = &node.output_type().shape;
+  for (const Value& input : node.inputs()) {
+    if (input.type().numel() > full->numel()) full = &input.shape();
+  }
+  for (const Node::Output& output : node.outputs()) {
+    if (output.type.numel() > full->numel()) full = &output.type.shape;
+  }
+  return *full;
+}
+
+}  // namespace
+
+LayoutWish layout_wish(const Node& node) {
+  if (node.outputs().empty()) return all_plain(node);
+  if (&node.op() == &optimizer_update_op() || node.op().traits.any_layouts) return {};
+  const Region region = region_of(node);
+  if (region.producer != nullptr) {
+    const Node& producer = *region.producer;
+    if (is_convolution(producer)) {
+      LayoutWish own = convolution_wish(producer);
+      return &producer == &node ? own : region_wish(node, producer, own);
+    }
+    return is_window(node) ? LayoutWish{} : all_plain(node);
+  }
+  if (makes_images_of_feeds(node, region)) {
+    LayoutWish wish = all_plain(node);
+    const TensorType& type = node.output_type();
+    wish.outputs[0] = channels_last(type.shape[1], type.dtype);
+    return wish;
+  }
+  return {};
+}
+
+bool takes_layout(const Node& node, const Layout& layout) {
+  if (layout.is_plain() || &node.op() == &optimizer_update_op()) return true;
+  if (is_conversions(node) || node.op().traits.any_layouts) return true;
+  const Region region = region_of(node);
+  const Shape& full = largest(node);
+  const auto walk = VectorWalk::of(full, layout, vector_of(region, full), false);
+  if (!walk) return false;
+  const auto fits = [&](const TensorType& type) {
+    return type.shape != full || has_lane(type.dtype);
+  };
+  for (const Value& input : node.inputs()) {
+    if (!fits(input.type())) return false;
+  }
+  for (const Node::Output& output : node.outputs()) {
+    if (!fits(output.type)) return false;
+  }
+  if (region.producer != nullptr) return is_window(node) && !walk->is_padded();
+  return std::ranges::all_of(region.reductions, [&](const Node* reduction) {
+    return reduce_kind(*reduction) != ReduceKind::none && reduction->input_type(0).shape == full &&
+           rows_of_output(ReduceAxes(*reduction), *walk) > 0;
+  });
+}
+
+}  // namespace ingot::cuda
