@@ -64,6 +64,7 @@ class MmaKernel final : public CudaKernel {
         2.0 * static_cast<double>(problem_.m * problem_.n * problem_.groups) * problem_.mean_terms;
     stage.threads = choice.form.threads();
     stage.cluster = choice.cluster;
+    stage.takes_turn = true;
     stage.units = mma_tiles(choice.form, problem_) * choice.cluster * choice.parts;
     stage.shared_bytes = mma_shared_bytes(choice.form, problem_);
     stage.unit_cycles = choice.cycles;
@@ -72,6 +73,7 @@ class MmaKernel final : public CudaKernel {
     Stage rest = stage;
     rest.threads = kThreads;
     rest.cluster = 1;
+    rest.takes_turn = false;
     rest.unit_cycles = 0;
     std::erase_if(stage.accesses, [](const Access& access) { return access.write; });
     stage.accesses.push_back({-1, true, false});

@@ -64,6 +64,8 @@ struct Stage {
   /// has one block a unit.
   int threads = kThreads;
   int cluster = 1;
+  /// Whether the body of such a kernel calls take_turn() itself, before it touches memory.
+  bool takes_turn = false;
   std::vector<Access> accesses;
   bool commit = false;  ///< changes variables: called off after a failure
   double flops = 0;

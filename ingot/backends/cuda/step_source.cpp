@@ -412,8 +412,9 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
       continue;
     }
     Binder binder(program, false);
-    std::string body = "take_turn();\n";
-    if (stage.commit || placed.last) {
+    const bool ends = stage.commit || placed.last;
+    std::string body = stage.takes_turn && !ends ? "" : "take_turn();\n";
+    if (ends) {
       body += fmt::format("const bool go = {};\n",
                           binder.bind(may_commit(program, options.check_numerics), placed));
       if (stage.commit) body += "if (!go) return;\n";
