@@ -46,8 +46,9 @@ bool uses_tensor_cores(const Node& node) {
 }
 
 /// Of a convolution or one of its gradients: all of its operands and results have channels
-/// innermost, or none.
-LayoutWish convolution_wish(const Node& node) {
+/// innermost, or none. Few f32 channels of a feed are read as they come: a reorder would take
+/// longer than their copies by words.
+LayoutWish convolution_wish(const Node& node, bool of_feed) {
   const Conv2dShape s = conv2d_shape(node);
   const DType dtype = node.input_type(0).dtype;
   const std::int64_t vector = 16 / static_cast<std::int64_t>(dtype_size(dtype));
@@ -57,9 +58,20 @@ LayoutWish convolution_wish(const Node& node) {
   // Images and weights share axis 1, the input's channels.
   const Layout in = channels_last(s.in_channels, dtype);
   const Layout out = channels_last(s.out_channels, dtype);
-  if (&node.op() == &conv2d_op()) return {false, {in, in}, {out}};
+  const Layout image =
+      of_feed && dtype == DType::f32 && s.in_channels % vector != 0 ? Layout{} : in;
+  if (&node.op() == &conv2d_op()) return {false, {image, in}, {out}};
   if (&node.op() == &conv2d_input_grad_op()) return {false, {out, in}, {in}};
-  return {false, {in, out}, {in}};
+  return {false, {image, out}, {in}};
+}
+
+/// Whether the producer's first operand is a feed of the step.
+bool reads_feed(const Node& node, const Node& producer) {
+  const Node* source = producer.input(0).node();
+  if (&producer != &node && &source->op() == &argument_op()) {
+    source = node.input(static_cast<std::size_t>(source->integer("index"))).node();
+  }
+  return &source->op() == &placeholder_op();
 }
 
 /// The producer's operands and result as it wishes; what has the result's shape lies as it does.
@@ -114,7 +126,7 @@ LayoutWish layout_wish(const Node& node) {
   if (region.producer != nullptr) {
     const Node& producer = *region.producer;
     if (is_convolution(producer)) {
-      LayoutWish own = convolution_wish(producer);
+      LayoutWish own = convolution_wish(producer, reads_feed(node, producer));
       return &producer == &node ? own : region_wish(node, producer, own);
     }
     return is_window(node) ? LayoutWish{} : all_plain(node);
