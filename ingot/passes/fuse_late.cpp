@@ -166,6 +166,7 @@ class LateFusion {
   [[nodiscard]] bool is_assigned(int u) const {
     const FusionUnit& unit = units_.unit(u);
     if (unit.members.empty() || !unit.copies.empty()) return false;
+    if (!is_pointwise(units_.node(unit.members.front()))) return false;  // an assign has no outputs
     const Shape& shape = units_.node(unit.members.front()).output_type().shape;
     return std::ranges::all_of(unit.members, [&](int id) {
       const Node& node = units_.node(id);
