@@ -67,9 +67,9 @@ class VectorMapKernel final : public CudaKernel {
     if (!results_.apart.empty()) stages = map_stages(request, *this, region_, results_.apart);
     const VectorReader reader(region_, walk_, wanted_of(region_, walk_.shape));
     const int unroll = reader.streams() <= 2 ? 4 : 2;
-    // Some rounds of blocks on every multiprocessor, so that none of them ends much later.
+    // A block begins with what its channels share, so few blocks with many rows each.
     const std::int64_t most =
-        std::max<std::int64_t>(8LL * request.multiprocessors / walk_.columns, 1);
+        std::max<std::int64_t>(2LL * request.multiprocessors / walk_.columns, 1);
     const std::int64_t slices = std::min(walk_.row_blocks(unroll), most);
     Stage stage;
     stage.what = fmt::format("{} \"{}\"", node().op().name, node().name());
