@@ -138,7 +138,7 @@ Stage add_parts(const Stage& whole, const Shape& kept_shape, std::int64_t splits
   second.flops = static_cast<double>(outputs * splits) * static_cast<double>(components.size());
   second.bytes = 4 * second.flops;
   // Lanes share the parts of an output where there are too few outputs for the machine.
-  std::int64_t ty = std::min<std::int64_t>(power_of_two(splits), 8);
+  std::int64_t ty = std::min<std::int64_t>(power_of_two(splits), splits >= 128 ? 32 : 8);
   while (ty > 1 && outputs * ty >= std::int64_t{128} * kThreads) ty /= 2;
   const std::int64_t tx = kThreads / ty;
   second.units = ceil_div(outputs, tx);
