@@ -25,20 +25,20 @@ constexpr std::int64_t kMostPartials = 8 << 20;
 // Fitted to the times of bench/mma_bench on an H200, in cycles. Of one multiprocessor: products a
 // cycle of 4-byte terms, twice as many of 2-byte ones; bytes a cycle from the second-level cache;
 // instructions of threads a cycle.
-constexpr double kProducts = 195;
-constexpr double kBytes = 23.5;
-constexpr double kCopy = 0.23;    // of a copy
-constexpr double kStore = 0.09;   // of a result
-constexpr double kStart = 3000;   // from the launch to the first slab
-constexpr double kWave = 2900;    // the same of blocks that wait for others to end
-constexpr double kSlab = 240;     // latency of a slab, spread over the stages
-constexpr double kSlabEnd = 190;  // barrier of a slab, when nothing hides it
-constexpr double kStep = 126;     // a slab as one warp sees it, and 16 x 16 sums of a step in it
-constexpr double kMultiply = 25;
-constexpr double kCluster = 3900;    // both barriers
-constexpr double kClusterPart = 86;  // a block's sums read by the others
-constexpr double kSecond = 3000;     // another kernel
-constexpr double kPart = 40;         // a part in it
+constexpr double kProducts = 319;
+constexpr double kBytes = 34;
+constexpr double kCopy = 0.131;   // of a copy
+constexpr double kStore = 0.185;  // of a result
+constexpr double kStart = 2876;   // from the launch to the first slab
+constexpr double kWave = 1424;    // the same of blocks that wait for others to end
+constexpr double kSlab = 890;     // latency of a slab, spread over the stages
+constexpr double kSlabEnd = 104;  // barrier of a slab, when nothing hides it
+constexpr double kStep = 121;     // a slab as one warp sees it, and 16 x 16 sums of a step in it
+constexpr double kMultiply = 44;
+constexpr double kCluster = 2979;     // both barriers
+constexpr double kClusterPart = 372;  // a block's sums read by the others
+constexpr double kSecond = 3869;      // another kernel
+constexpr double kPart = 12.7;        // a part in it
 constexpr int kShared = 227 << 10;
 constexpr int kMostThreads = 2048;
 constexpr int kMostBlocks = 8;  // of a multiprocessor that share it well
@@ -62,7 +62,9 @@ double cycles_of(const MmaForm& form, const MmaProblem& p, int cluster, int part
   const double copies = bk * size *
                         (form.bm / static_cast<double>(p.a.copy_bytes) +
                          form.bn / static_cast<double>(p.b.copy_bytes));
-  const double slab = std::max({multiply + kSlabEnd, bytes, copies * kCopy + 0.37 * multiply});
+  // Copies issue beside products; 4-byte terms are rounded, too.
+  const double beside = size == 4 ? 1.52 : 0.68;
+  const double slab = std::max({multiply + kSlabEnd, bytes, copies * kCopy + beside * multiply});
   const std::int64_t blocks = mma_tiles(form, p) * cluster * parts;
   const std::int64_t share = ceil_div(blocks, multiprocessors);
   const int fit = std::min(
@@ -72,7 +74,7 @@ double cycles_of(const MmaForm& form, const MmaProblem& p, int cluster, int part
   const double warp = outputs / (256.0 * form.warps_m * form.warps_n) * form.bk_bytes / 32 /
                       form.warps_k * kMultiply;
   const double latency = waves * slabs * std::max(kSlab / (form.stages - 1), kStep + warp);
-  const double end = outputs * kStore * (1 + 0.07 * (form.warps_k - 1)) / cluster +
+  const double end = outputs * kStore * (1 + 0.32 * (form.warps_k - 1)) / cluster +
                      (cluster > 1 ? kClusterPart * cluster : 0);
   return kStart + kWave * (waves - 1) +
          std::max(latency, static_cast<double>(share) * slabs * slab) +
