@@ -38,8 +38,7 @@ std::string model_help() {
 
 /// A check that says what is wanted and what was given, where CLI11 says less.
 template <typename Number>
-CLI::Validator number(
-    const char* wanted, bool (*accepts)(Number) = [](Number) { return true; }) {
+CLI::Validator number(const char* wanted, bool (*accepts)(Number) = [](Number) { return true; }) {
   return CLI::Validator(
       [=](std::string& text) {
         Number value = 0;

@@ -27,7 +27,7 @@ bool can_redraw() {
 
 /// Columns of the terminal; a line that wraps could not be erased.
 std::size_t columns() {
-  struct winsize size {};
+  struct winsize size{};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
   return size.ws_col;
 }

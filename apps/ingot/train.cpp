@@ -35,11 +35,11 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 class SignalHandlers {
  public:
   SignalHandlers() {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) { stop_requested.store(true); };
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     ::sigaction(SIGINT, &action, &interrupt_);
-    struct sigaction ignore {};
+    struct sigaction ignore{};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(SIGPIPE, &ignore, &pipe_);
   }
@@ -51,8 +51,8 @@ class SignalHandlers {
   SignalHandlers& operator=(const SignalHandlers&) = delete;
 
  private:
-  struct sigaction interrupt_ {};
-  struct sigaction pipe_ {};
+  struct sigaction interrupt_{};
+  struct sigaction pipe_{};
 };
 
 struct Run {

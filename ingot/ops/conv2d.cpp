@@ -175,9 +175,7 @@ const OpDef& conv2d_op() {
       .batch = image_batch,
       .cost = conv2d_cost,
       .traits = {.contraction = true},
-      .scaled_operand = [](const Node&) -> ScaledOperand {
-        return {1, 0, 1};
-      },
+      .scaled_operand = [](const Node&) -> ScaledOperand { return {1, 0, 1}; },
       .reduction_length =
           [](const Node& node) {
             const Conv2dShape shape = conv2d_shape(node);

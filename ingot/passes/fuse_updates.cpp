@@ -131,7 +131,8 @@ class UpdateFuser {
       }
     }
     const std::vector<const Node*> before{maker};
-    if (Support support = context_.target.can_fuse(before, *update, context_.form); !support) return support;
+    if (Support support = context_.target.can_fuse(before, *update, context_.form); !support)
+      return support;
     Graph probe;
     std::vector<Value> operands;
     for (const Value& operand : body.operands()) {

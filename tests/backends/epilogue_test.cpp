@@ -230,8 +230,10 @@ TEST(Epilogue, SaysWhatMayNotFollow) {
   const Value total = ops::sum(y, {0});
   const std::vector<const Node*> region{y.node()};
   EXPECT_TRUE(backend.can_fuse(region, *ops::relu(y).node(), StepForm::latency));
-  EXPECT_EQ(backend.can_fuse(region, *wide.node(), StepForm::latency).reason, "an epilogue of [4,5] takes no [2,4,5]");
-  EXPECT_EQ(backend.can_fuse(region, *total.node(), StepForm::latency).reason, "an epilogue takes no reductions");
+  EXPECT_EQ(backend.can_fuse(region, *wide.node(), StepForm::latency).reason,
+            "an epilogue of [4,5] takes no [2,4,5]");
+  EXPECT_EQ(backend.can_fuse(region, *total.node(), StepForm::latency).reason,
+            "an epilogue takes no reductions");
   const auto update_of = [&](const Shape& shape) {
     const Value p = graph.placeholder("p" + std::to_string(graph.size()), {DType::f32, shape});
     return ops::optimizer_update(ScalarProgram::parse("p - g", std::vector<std::string>{"p", "g"}),
@@ -239,7 +241,8 @@ TEST(Epilogue, SaysWhatMayNotFollow) {
         .parameter.node();
   };
   EXPECT_TRUE(backend.can_fuse(region, *update_of({4, 5}), StepForm::latency));
-  EXPECT_EQ(backend.can_fuse(region, *update_of({5}), StepForm::latency).reason, "an epilogue of [4,5] takes no [5]");
+  EXPECT_EQ(backend.can_fuse(region, *update_of({5}), StepForm::latency).reason,
+            "an epilogue of [4,5] takes no [5]");
   const std::vector<const Node*> sum{total.node()};
   EXPECT_EQ(backend.can_fuse(sum, *update_of({5}), StepForm::latency).reason,
             "an update follows a convolution or product");

@@ -370,7 +370,8 @@ TEST(Fused, RefusesWhatItCannotFuse) {
   const auto reason = [](std::vector<const Node*> region, const Value& consumer) {
     return backend(1).can_fuse(region, *consumer.node(), StepForm::latency).reason;
   };
-  EXPECT_TRUE(backend(1).can_fuse(std::vector<const Node*>{y.node()}, *total.node(), StepForm::latency));
+  EXPECT_TRUE(
+      backend(1).can_fuse(std::vector<const Node*>{y.node()}, *total.node(), StepForm::latency));
   EXPECT_EQ(reason({y.node(), total.node()}, other), "the reductions differ in shape or axes");
   EXPECT_EQ(reason({y.node(), total.node()}, after), "it reads the reduction sum");
   EXPECT_EQ(reason({y.node()}, odd), "[5] does not broadcast to [2,3,4,4]");

@@ -56,8 +56,8 @@ class FaultyBackend final : public Backend {
   [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override {
     return inner_->accepts(node, layout);
   }
-  [[nodiscard]] Support can_fuse(std::span<const Node* const> nodes,
-                                 const Node& node, StepForm form) const override {
+  [[nodiscard]] Support can_fuse(std::span<const Node* const> nodes, const Node& node,
+                                 StepForm form) const override {
     return inner_->can_fuse(nodes, node, form);
   }
   [[nodiscard]] std::shared_ptr<Device> device() const override { return inner_->device(); }

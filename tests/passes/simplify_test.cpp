@@ -48,34 +48,22 @@ std::vector<RuleCase> rule_cases() {
       {"select_constant", "select",
        [](Graph& g, Value x) { return ops::select(g.scalar(0, DType::boolean), ops::exp(x), x); }},
       {"select_constant", "select",
-       [](Graph& g, Value x) {
-         return ops::select(elementwise("gt", {x, g.scalar(0)}), x, x);
-       }},
+       [](Graph& g, Value x) { return ops::select(elementwise("gt", {x, g.scalar(0)}), x, x); }},
       {"cast_same", "cast",
-       [](Graph& g, Value x) {
-         return g.add(cast_op(), {x}, {{"dtype", DType::f32}})->output();
-       }},
+       [](Graph& g, Value x) { return g.add(cast_op(), {x}, {{"dtype", DType::f32}})->output(); }},
       {"cast_of_cast", "cast",
        [](Graph&, Value x) { return ops::cast(ops::cast(x, DType::f64), DType::f32); }},
       {"same_reshape", "reshape", [](Graph&, Value x) { return ops::reshape(x, x.shape()); }},
       {"same_broadcast", "broadcast_to",
        [](Graph&, Value x) { return ops::broadcast_to(x, x.shape()); }},
       {"transpose_identity", "transpose",
-       [](Graph&, Value x) {
-         return ops::transpose(x, {0, 1});
-       }},
+       [](Graph&, Value x) { return ops::transpose(x, {0, 1}); }},
       {"transpose_of_transpose", "transpose",
-       [](Graph&, Value x) {
-         return ops::transpose(ops::transpose(x, {1, 0}), {1, 0});
-       }},
+       [](Graph&, Value x) { return ops::transpose(ops::transpose(x, {1, 0}), {1, 0}); }},
       {"transpose_as_reshape", "transpose",
-       [](Graph&, Value x) {
-         return ops::transpose(ops::reshape(x, {3, 1, 5}), {1, 0, 2});
-       }},
+       [](Graph&, Value x) { return ops::transpose(ops::reshape(x, {3, 1, 5}), {1, 0, 2}); }},
       {"reduce_nothing", "sum",
-       [](Graph&, Value x) {
-         return ops::sum(ops::reshape(x, {3, 1, 5}), {1});
-       }},
+       [](Graph&, Value x) { return ops::sum(ops::reshape(x, {3, 1, 5}), {1}); }},
   };
 }
 

@@ -76,8 +76,8 @@ bool CpuBackend::accepts(const Node& node, const Layout& layout) const {
   return takes_layout(node, layout);
 }
 
-Support CpuBackend::can_fuse(std::span<const Node* const> region_nodes,
-                             const Node& consumer, StepForm) const {
+Support CpuBackend::can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
+                             StepForm) const {
   return can_join_region(region_nodes, consumer);
 }
 

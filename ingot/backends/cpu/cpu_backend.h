@@ -22,8 +22,8 @@ class CpuBackend final : public Backend {
   [[nodiscard]] bool claims(const Node& composite) const override;
   [[nodiscard]] LayoutWish layouts(const Node& node, StepForm form) const override;
   [[nodiscard]] bool accepts(const Node& node, const Layout& layout) const override;
-  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes,
-                                 const Node& consumer, StepForm form) const override;
+  [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
+                                 StepForm form) const override;
   [[nodiscard]] CacheSizes caches() const noexcept override { return caches_; }
   [[nodiscard]] bool slices_batches() const noexcept override { return true; }
 
