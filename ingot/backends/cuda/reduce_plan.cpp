@@ -138,7 +138,7 @@ Stage add_parts(const Stage& whole, const Shape& kept_shape, std::int64_t splits
   second.flops = static_cast<double>(outputs * splits) * static_cast<double>(components.size());
   second.bytes = 4 * second.flops;
   // Lanes share the parts of an output where there are too few outputs for the machine.
-  std::int64_t ty = std::min<std::int64_t>(power_of_two(splits), splits >= 128 ? 32 : 8);
+  std::int64_t ty = std::min<std::int64_t>(power_of_two(splits), splits >= 128 ? 64 : 8);
   while (ty > 1 && outputs * ty >= std::int64_t{128} * kThreads) ty /= 2;
   const std::int64_t tx = kThreads / ty;
   second.units = ceil_div(outputs, tx);
@@ -150,15 +150,28 @@ Stage add_parts(const Stage& whole, const Shape& kept_shape, std::int64_t splits
       "const i64 out = live ? own : 0;\n",
       tx, outputs);
   for (std::size_t c = 0; c < components.size(); ++c) {
-    const bool sum = components[c] == 's';
-    code += fmt::format("float t{} = {};\n", c, sum ? "0.0f" : "-infinity()");
+    code += fmt::format("float t{} = {};\n", c, components[c] == 's' ? "0.0f" : "-infinity()");
+  }
+  // All components in one loop and as many rounds for every lane, so that loads are under way
+  // together; what is beyond the last part counts for nothing.
+  const std::int64_t rounds = ceil_div(splits, ty);
+  code += fmt::format("if (live) {{\n#pragma unroll {}\nfor (int q = 0; q < {}; ++q) {{\n",
+                      std::min<std::int64_t>(rounds, 8), rounds);
+  code += fmt::format("const int s = ty + q * {}, part = min(s, {});\n", ty, splits - 1);
+  for (std::size_t c = 0; c < components.size(); ++c) {
     code += fmt::format(
-        "if (live) {{\n#pragma unroll 8\nfor (int s = ty; s < {0}; s += {1}) {{ const float v = "
-        "((const float*)@W@)[((i64){2} * {0} + s) * {3} + out]; {4} }} }}\n",
-        splits, ty, c, outputs,
-        sum ? fmt::format("t{} += v;", c) : fmt::format("t{0} = op_max(t{0}, v);", c));
+        "const float v{0} = ((const float*)@W@)[((i64){0} * {1} + part) * {2} + out];\n", c, splits,
+        outputs);
+  }
+  for (std::size_t c = 0; c < components.size(); ++c) {
+    code += components[c] == 's'
+                ? fmt::format("t{0} += s < {1} ? v{0} : 0.0f;\n", c, splits)
+                : fmt::format("if (s < {1}) t{0} = op_max(t{0}, v{0});\n", c, splits);
+  }
+  code += "}\n}\n";
+  for (std::size_t c = 0; c < components.size(); ++c) {
     code += fmt::format("t{0} = over_lanes<{1}, {2}, false, {3}>(t{0}, smem);\n", c, tx, ty,
-                        sum ? "OpSum" : "OpMax");
+                        components[c] == 's' ? "OpSum" : "OpMax");
   }
   code += "if (live && ty == 0) {\n";
   const auto kept = write_decode(code, "k", "out", kept_shape);
