@@ -38,6 +38,9 @@ DEV u16 float_to_bfloat(float f) {
 
 DEV void store_free(float* p, float v) { *p = v; }
 DEV void store_free(u16* p, u16 v) { *p = v; }
+DEV void store_free_if(bool c, float* p, float v) {
+  if (c) *p = v;
+}
 
 DEV u64 add_acq_rel(u64* p, u64 v) { return atomicAdd(p, v); }
 DEV void store_release(u64* p, u64 v) { *(volatile u64*)p = v; }

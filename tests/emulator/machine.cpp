@@ -41,6 +41,11 @@ CUresult run_kernel(const Launch& launch, void** arguments) {
 
 }  // namespace
 
+int multiprocessors() {
+  const char* count = std::getenv("INGOT_EMULATOR_PROCESSORS");
+  return count == nullptr ? 4 : std::atoi(count);
+}
+
 CUresult failure() { return sticky.load(); }
 
 Module::~Module() {
@@ -127,7 +132,7 @@ CUresult launch(const Launch& launch, CUstream stream, void** arguments) {
   }
   const unsigned fit = std::min(kThreadsOfMultiprocessor / threads,
                                 kSharedOfMultiprocessor / (grid.shared_bytes + 1024));
-  if (grid.cooperative && blocks > fit * kMultiprocessors) {
+  if (grid.cooperative && blocks > fit * static_cast<unsigned>(multiprocessors())) {
     return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
   }
   // Parameters are taken at the launch.

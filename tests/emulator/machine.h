@@ -16,8 +16,8 @@
 
 namespace ingot::emulator {
 
-// Few multiprocessors, so that what is cut for all of them stays small.
-inline constexpr int kMultiprocessors = 4;
+/// 4, so that what is cut for all of them stays small, or INGOT_EMULATOR_PROCESSORS.
+int multiprocessors();
 inline constexpr int kThreadsOfMultiprocessor = 2048;
 inline constexpr unsigned kSharedOfBlock = 227 << 10;
 inline constexpr unsigned kSharedOfMultiprocessor = 228 << 10;

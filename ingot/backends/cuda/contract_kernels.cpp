@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "ingot/backends/cuda/contract_problem.h"
+#include "ingot/backends/cuda/direct_conv.h"
 #include "ingot/backends/cuda/map_kernel.h"
 #include "ingot/backends/cuda/reduce_plan.h"
 #include "ingot/backends/cuda/strides.h"
@@ -23,8 +25,11 @@ namespace {
 struct TileForm {
   int bm, bn, bk, tm, tn, groups;
   double efficiency;
+  /// Every thread sums a share of k for all of the tile: dots() in place of contract().
+  bool dots = false;
 
   [[nodiscard]] int shared_bytes() const {
+    if (dots) return bm * bn * (kThreads / 32) * 4;
     const int tiles = bk * (bm + 4 + bn + 4) * 4;
     const int sums = groups > 1 ? tm * tn * (kThreads / groups) * 4 : 0;
     return std::max(tiles, sums);
@@ -32,13 +37,16 @@ struct TileForm {
 };
 
 constexpr std::array kForms{
-    TileForm{128, 128, 16, 8, 4, 1, 0.60}, TileForm{64, 128, 16, 4, 4, 1, 0.55},
-    TileForm{64, 64, 16, 4, 4, 2, 0.45},   TileForm{32, 128, 16, 4, 4, 2, 0.42},
-    TileForm{128, 32, 16, 4, 4, 2, 0.42},  TileForm{16, 256, 16, 4, 4, 2, 0.40},
-    TileForm{8, 1024, 8, 4, 4, 1, 0.45},   TileForm{8, 512, 16, 8, 1, 1, 0.40},
-    TileForm{8, 256, 16, 4, 1, 1, 0.30},   TileForm{32, 32, 64, 4, 4, 8, 0.30},
-    TileForm{32, 32, 32, 2, 4, 4, 0.28},   TileForm{16, 32, 64, 2, 4, 8, 0.22},
-    TileForm{8, 32, 64, 2, 4, 16, 0.15},   TileForm{16, 16, 64, 2, 2, 8, 0.15}};
+    TileForm{128, 128, 16, 8, 4, 1, 0.60},        TileForm{64, 128, 16, 4, 4, 1, 0.55},
+    TileForm{64, 64, 16, 4, 4, 2, 0.45},          TileForm{32, 128, 16, 4, 4, 2, 0.42},
+    TileForm{128, 32, 16, 4, 4, 2, 0.42},         TileForm{16, 256, 16, 4, 4, 2, 0.40},
+    TileForm{8, 1024, 8, 4, 4, 1, 0.45},          TileForm{8, 512, 16, 8, 1, 1, 0.40},
+    TileForm{8, 256, 16, 4, 1, 1, 0.30},          TileForm{32, 32, 64, 4, 4, 8, 0.30},
+    TileForm{32, 32, 32, 2, 4, 4, 0.28},          TileForm{16, 32, 64, 2, 4, 8, 0.22},
+    TileForm{8, 32, 64, 2, 4, 16, 0.15},          TileForm{16, 16, 64, 2, 2, 8, 0.15},
+    TileForm{8, 8, kThreads, 8, 8, 1, 1, true},   TileForm{8, 4, kThreads, 8, 4, 1, 1, true},
+    TileForm{4, 8, kThreads, 4, 8, 1, 1, true},   TileForm{4, 4, kThreads, 4, 4, 1, 1, true},
+    TileForm{16, 2, kThreads, 16, 2, 1, 1, true}, TileForm{2, 16, kThreads, 2, 16, 1, 1, true}};
 
 constexpr double kFmaPerCycle = 128;  // of one multiprocessor
 // What another stage costs, in cycles: a barrier or a dependent node, and filling the machine.
@@ -66,11 +74,19 @@ struct Share {
   std::int64_t groups, m, n, k;
   std::int64_t copies = 1;      ///< items, each with the sizes above
   std::int64_t processors = 1;  ///< that work on all of it
-  bool may_split = true;
+  std::int64_t most_splits = kMaxSplits;
 };
 
 /// Cycles of one unit that sums `length` terms, and of its results' way to memory.
 double unit_cycles(const TileForm& form, std::int64_t length) {
+  if (form.dots) {
+    // Loads of all terms are under way at once; each sum is then folded over the lanes.
+    const auto rounds = static_cast<double>(ceil_div(length, kThreads));
+    const double loads = (form.bm + form.bn) * kThreads / 128.0 * kLoadInstructions / 4;
+    const double multiplies = form.bm * form.bn * kThreads / kFmaPerCycle;
+    return rounds * (loads + multiplies) + kSlabCycles + form.bm * form.bn * kThreads / 32.0 + 200 +
+           kStoreCycles;
+  }
   const double multiplies = form.bm * form.bn * form.bk / (kFmaPerCycle * form.efficiency);
   const double loads = (form.bm + form.bn) * form.bk / 128.0 * kLoadInstructions;
   const auto slabs = static_cast<double>(ceil_div(length, form.bk));
@@ -83,7 +99,7 @@ Choice choose(const Share& s) {
   for (const TileForm& form : kForms) {
     const std::int64_t tiles =
         s.copies * s.groups * ceil_div(s.m, form.bm) * ceil_div(s.n, form.bn);
-    for (std::int64_t splits = 1; splits <= (s.may_split ? kMaxSplits : 1); splits *= 2) {
+    for (std::int64_t splits = 1; splits <= s.most_splits; splits *= 2) {
       const std::int64_t length = ceil_div(s.k, splits);
       if (splits > 1 && length < form.bk) break;
       const auto waves = static_cast<double>(ceil_div(tiles * splits, s.processors));
@@ -107,10 +123,7 @@ class ContractKernel final : public CudaKernel {
 
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
     const std::int64_t outputs = problem_.groups * problem_.m * problem_.n;
-    std::int64_t splits = 1;
-    for (const int processors : {108, 132, 148}) {
-      splits = std::max(splits, choose(whole_share(processors)).splits);
-    }
+    std::int64_t splits = grid_splits();
     const std::int64_t items = batch_of_sum();
     // Sums by item are only asked for where the results are few.
     if (items > 1 && items * outputs <= kMaxItemSums) splits = std::max(splits, items);
@@ -155,16 +168,25 @@ class ContractKernel final : public CudaKernel {
   [[nodiscard]] bool has_bare_result() const { return node().body() == nullptr; }
 
   [[nodiscard]] Share whole_share(int processors) const {
-    return {problem_.groups, problem_.m, problem_.n, problem_.k, 1, processors, true};
+    return {problem_.groups, problem_.m, problem_.n, problem_.k, 1, processors};
+  }
+  /// The most parts of a sum over all blocks, for which there is a workspace.
+  [[nodiscard]] std::int64_t grid_splits() const {
+    std::int64_t splits = 1;
+    for (const int processors : {108, 132, 148}) {
+      splits = std::max(splits, choose(whole_share(processors)).splits);
+    }
+    return splits;
   }
 
   [[nodiscard]] Share share_of(const StageRequest& request) const {
     Share share = whole_share(request.multiprocessors);
+    share.most_splits = grid_splits();
     if (request.mode == Mode::single) share.processors = 1;
     if (request.mode != Mode::item) return share;
     share.copies = request.items;
     share.processors = std::min<std::int64_t>(request.items, request.multiprocessors);
-    share.may_split = false;
+    share.most_splits = 1;
     if (problem_.batch == ContractProblem::Batch::m) share.m /= request.items;
     if (problem_.batch == ContractProblem::Batch::n) share.n /= request.items;
     if (problem_.batch == ContractProblem::Batch::k) share.k /= request.items;
@@ -185,8 +207,7 @@ class ContractKernel final : public CudaKernel {
     for (std::size_t r = 0; r < region_.results.size(); ++r) {
       const Value& result = region_.results[r];
       const std::string text = writer.value(result);
-      code +=
-          fmt::format("put({}, at, {});\n", pointer_to(outputs()[r], result.dtype(), true), text);
+      code += store_text(outputs()[r], result.dtype(), "at", text);
     }
   }
 
@@ -241,6 +262,10 @@ class ContractKernel final : public CudaKernel {
                                                const Stage& whole) const {
     const bool sum_by_item = request.mode == Mode::item && request.reduced;
     const Choice choice = choose(share);
+    if (request.mode == Mode::item) {
+      std::vector<Stage> direct = direct_stages(request, whole, choice.cycles);
+      if (!direct.empty()) return direct;
+    }
     const TileForm& f = choice.form;
     const std::int64_t splits = sum_by_item ? request.items : choice.splits;
     const std::int64_t outputs = problem_.result.numel();
@@ -256,22 +281,25 @@ class ContractKernel final : public CudaKernel {
     first.flops = 2.0 * static_cast<double>(outputs) * static_cast<double>(problem_.k);
     first.unit_cycles = unit_cycles(f, by_item ? share.k : ceil_div(share.k, splits));
     std::string code =
-        "struct Problem {\nconst Params& P; const i64 step, item; char* const local; const int g, "
-        "m1, n1, part;\n";
-    code += fmt::format("float a(int m, int k) const {{ if (m >= m1) return 0.0f;\n{}{}\n}}\n",
+        "struct Problem {\nconst Params& P; const i64 step, item; char* const local; const bool "
+        "go; "
+        "const int g, m1, n1, part;\n";
+    // Checks are branches, which loads cannot move past.
+    const std::string_view check_m = share.m % f.bm == 0 ? "" : "if (m >= m1) return";
+    const std::string_view check_n = share.n % f.bn == 0 ? "" : "if (n >= n1) return";
+    const auto zero = [](std::string_view check) {
+      return check.empty() ? std::string() : fmt::format("{} 0.0f;\n", check);
+    };
+    code += fmt::format("float a(int m, int k) const {{ {}{}{}\n}}\n", zero(check_m),
                         problem_.constants, problem_.a);
-    code += fmt::format("float b(int k, int n) const {{ if (n >= n1) return 0.0f;\n{}{}\n}}\n",
+    code += fmt::format("float b(int k, int n) const {{ {}{}{}\n}}\n", zero(check_n),
                         problem_.constants, problem_.b);
-    code += "void store(int m, int n, float total) const {\nif (m >= m1 || n >= n1) return;\n";
+    code +=
+        fmt::format("void store(int m, int n, float total) const {{\n{};\n{};\n", check_m, check_n);
     code += problem_.constants + problem_.coordinates;
     if (!problem_.exists.empty()) code += fmt::format("if (!({})) return;\n", problem_.exists);
     if (splits > 1) {
-      // The result's own order, so that the next stage reads what it writes in step.
-      const Shape& shape = problem_.result;
-      std::vector<std::string> names;
-      for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
-      code += fmt::format("((float*)@W@)[(i64)part * {} + {}] = total;\n", outputs,
-                          offset_text(names, shape.strides()));
+      write_part(code, "part");
     } else {
       write_results(code, "total");
     }
@@ -293,17 +321,40 @@ class ContractKernel final : public CudaKernel {
       code += fmt::format("const int ka = min(part * {0}, {1}), kb = min(ka + {0}, {1});\n", length,
                           problem_.k);
     }
-    code +=
-        fmt::format("const Problem problem{{P, step, item, local, g, mb + {}, nb + {}, part}};\n",
-                    share.m, share.n);
     code += fmt::format(
-        "contract<Problem, {}, {}, {}, {}, {}, {}, {}, {}>(problem, mb + tm * {}, nb + tn * {}, "
-        "ka, kb, smem);\n",
-        f.bm, f.bn, f.bk, f.tm, f.tn, f.groups, problem_.a_along_k, problem_.b_along_n, f.bm, f.bn);
+        "const Problem problem{{P, step, item, local, go, g, mb + {}, nb + {}, part}};\n", share.m,
+        share.n);
+    if (f.dots) {
+      code += fmt::format("dots<{}, {}>(problem, mb + tm * {}, nb + tn * {}, ka, kb, smem);\n",
+                          f.bm, f.bn, f.bm, f.bn);
+    } else {
+      code += fmt::format(
+          "contract<Problem, {}, {}, {}, {}, {}, {}, {}, {}>(problem, mb + tm * {}, nb + tn * {}, "
+          "ka, kb, smem);\n",
+          f.bm, f.bn, f.bk, f.tm, f.tn, f.groups, problem_.a_along_k, problem_.b_along_n, f.bm,
+          f.bn);
+    }
     first.body = std::move(code);
     if (splits == 1) return {std::move(first)};
+    return with_sum(std::move(first), whole, splits);
+  }
+
+  /// Stores `total` as the result's part number `part`, in the result's own order, so that the next
+  /// stage reads what it writes in step.
+  void write_part(std::string& code, std::string_view part) const {
+    const Shape& shape = problem_.result;
+    std::vector<std::string> names;
+    for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
+    code += fmt::format("((float*)@W@)[(i64){} * {} + {}] = total;\n", part, shape.numel(),
+                        offset_text(names, shape.strides()));
+  }
+
+  /// `first`, which makes parts of the results, and the stage that adds them.
+  [[nodiscard]] std::vector<Stage> with_sum(Stage first, const Stage& whole,
+                                            std::int64_t splits) const {
+    const bool by_item = first.mode == Mode::item;
     std::erase_if(first.accesses, [](const Access& access) { return access.write; });
-    first.accesses.push_back({-1, true, by_item});
+    first.accesses.push_back({-1, true, by_item, problem_.result.numel() * 4});
     Stage rest = whole;
     if (by_item) {
       for (Access& access : rest.accesses) access.by_item = false;
@@ -316,6 +367,29 @@ class ContractKernel final : public CudaKernel {
       write_results(text, totals[0]);
     };
     return {std::move(first), add_parts(rest, problem_.result, splits, "s", store)};
+  }
+
+  /// The form without tiles, where it takes less than `cycles` in all.
+  [[nodiscard]] std::vector<Stage> direct_stages(const StageRequest& request, const Stage& whole,
+                                                 double cycles) const {
+    const auto store = [&](std::string& code, const std::string& value) {
+      if (request.reduced) {
+        write_part(code, "unit");
+      } else {
+        write_results(code, value);
+      }
+    };
+    std::optional<DirectConv> direct = direct_conv(*region_.producer, region_, store);
+    const auto rounds = static_cast<double>(ceil_div(request.items, request.multiprocessors));
+    if (!direct || rounds * direct->cycles >= cycles) return {};
+    Stage stage = whole;
+    stage.units = request.items;
+    stage.units_per_item = 1;
+    stage.shared_bytes = direct->shared_bytes;
+    stage.unit_cycles = direct->cycles;
+    stage.body = std::move(direct->body);
+    if (!request.reduced) return {std::move(stage)};
+    return with_sum(std::move(stage), whole, request.items);
   }
 
   Region region_;

@@ -27,6 +27,8 @@ class CudaKernel : public Kernel {
   /// The work in order, cut for the mode that is asked for where it can be: each Stage says its
   /// own. With mode item the batch is axis 0 of the operands that `by_item` of their accesses says.
   [[nodiscard]] virtual std::vector<Stage> stages(const StageRequest& request) const = 0;
+  /// Parts of the work that can be left to who stores an operand.
+  [[nodiscard]] virtual std::vector<Update> updates() const { return {}; }
   /// Whether stages() has a form for mode item.
   [[nodiscard]] virtual bool separable(std::int64_t items) const {
     (void)items;

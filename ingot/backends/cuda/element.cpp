@@ -39,6 +39,10 @@ std::string pointer_to(int slot, DType dtype, bool writable) {
   return fmt::format("(({}{}*)@{}@)", writable ? "" : "const ", storage_type(dtype), slot);
 }
 
+std::string store_text(int slot, DType dtype, const std::string& at, const std::string& value) {
+  return fmt::format("@={}|{}|{}|{}@\n", slot, storage_type(dtype), at, value);
+}
+
 std::string literal(double value, DType dtype) {
   const bool wide = dtype == DType::f64;
   if (is_integer(dtype)) return fmt::format("(i64){}ll", static_cast<std::int64_t>(value));

@@ -59,8 +59,8 @@ std::string map_body(const Region& region, std::span<const int> results, const C
   for (const int r : results) {
     const int slot = kernel.outputs()[static_cast<std::size_t>(r)];
     const DType dtype = region.results[static_cast<std::size_t>(r)].dtype();
-    code += fmt::format("put({}, part * {} + at, r{}[q]);\n", pointer_to(slot, dtype, true),
-                        item_elements, r);
+    code += store_text(slot, dtype, fmt::format("part * {} + at", item_elements),
+                       fmt::format("r{}[q]", r));
   }
   code += "}\n";
   return code;
@@ -74,7 +74,10 @@ class MapKernel final : public CudaKernel {
   [[nodiscard]] std::vector<Stage> stages(const StageRequest& request) const override {
     std::vector<int> results;
     for (int i = 0; i < static_cast<int>(region_.results.size()); ++i) results.push_back(i);
-    return map_stages(request, *this, region_, results);
+    StageRequest own = request;
+    // Each element sees to the sum itself: by item there are none.
+    if (request.reduced) own.mode = Mode::grid;
+    return map_stages(own, *this, region_, results);
   }
   [[nodiscard]] bool separable(std::int64_t) const override { return true; }
   [[nodiscard]] bool in_place(int input, int output) const noexcept override {

@@ -38,6 +38,14 @@ class OptimizerKernel final : public CudaKernel {
     return wanted == static_cast<std::size_t>(output);
   }
 
+  [[nodiscard]] std::vector<Update> updates() const override {
+    std::vector<Update> updates;
+    for (std::size_t t = 0; t < tensors(); ++t) {
+      if (dtype_of(t, 1) == DType::f32) updates.push_back(update(t));
+    }
+    return updates;
+  }
+
   [[nodiscard]] std::vector<Stage> stages(const StageRequest& request) const override {
     // One text serves all tensors whose gradients have one dtype.
     std::vector<DType> dtypes;
@@ -50,7 +58,9 @@ class OptimizerKernel final : public CudaKernel {
       std::vector<std::size_t> own;
       for (std::size_t t = 0; t < tensors(); ++t) {
         const TensorType& gradient = node().input_type(operand(t, 1));
-        if (gradient.dtype == dtype && gradient.numel() > 0) own.push_back(t);
+        const int slot = inputs()[operand(t, 1)];
+        const bool elsewhere = std::ranges::find(request.updated, slot) != request.updated.end();
+        if (gradient.dtype == dtype && gradient.numel() > 0 && !elsewhere) own.push_back(t);
       }
       if (!own.empty()) stages.push_back(stage_of(request, own));
     }
@@ -62,6 +72,33 @@ class OptimizerKernel final : public CudaKernel {
   [[nodiscard]] std::size_t tensors() const { return (inputs().size() - scalars_) / group(); }
   [[nodiscard]] std::size_t operand(std::size_t tensor, std::size_t o) const {
     return scalars_ + tensor * group() + o;
+  }
+
+  /// The rule for one element of a tensor, whose gradient is at hand.
+  [[nodiscard]] Update update(std::size_t tensor) const {
+    Update update;
+    update.slot = inputs()[operand(tensor, 1)];
+    const auto read = [&](std::size_t input, const std::string& name, const std::string& at) {
+      const DType type = node().input_type(input).dtype;
+      update.body += fmt::format("const {} {} = get({}, {});\n", compute_type(type), name,
+                                 pointer_to(inputs()[input], type), at);
+      update.accesses.push_back({inputs()[input], false, false});
+    };
+    for (std::size_t s = 0; s < scalars_; ++s) read(s, fmt::format("s{}", s), "0");
+    for (std::size_t o = 0; o < group(); ++o) {
+      if (o != 1) read(operand(tensor, o), fmt::format("x{}", o), "i");
+    }
+    update.body += "const float x1 = value;\n";
+    const auto results = write_rule(update.body, tensor, "");
+    for (std::size_t r = 0; r < results.size(); ++r) {
+      const std::size_t output = tensor * (1 + states_) + r;
+      const int slot = outputs()[output];
+      update.body +=
+          fmt::format("put_if(go, {}, i, {});\n",
+                      pointer_to(slot, node().output_type(output).dtype, true), results[r]);
+      update.accesses.push_back({slot, true, false});
+    }
+    return update;
   }
 
   [[nodiscard]] Stage stage_of(const StageRequest& request,

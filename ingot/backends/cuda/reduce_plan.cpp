@@ -225,7 +225,7 @@ std::vector<Stage> reduce_stages(const StageRequest& request, const ReducePlan& 
   replace_out(first.body, "const int split = part;\nconst i64 out = live ? own : 0;\n");
   const bool by_item = request.mode == Mode::item;
   std::erase_if(first.accesses, [&](const Access& a) { return a.write && by_item && !a.by_item; });
-  first.accesses.push_back({-1, true, by_item});
+  first.accesses.push_back({-1, true, by_item, outputs * 4});
 
   return {std::move(first), add_parts(whole, plan.kept, splits, plan.components, plan.store)};
 }

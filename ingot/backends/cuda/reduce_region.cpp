@@ -126,8 +126,7 @@ void ReduceRegion::put(std::string& code, const Node& reduction, int index, cons
   for (std::size_t r = 0; r < region_.results.size(); ++r) {
     const Value& result = region_.results[r];
     if (result.node() != &reduction || result.index() != index) continue;
-    code += fmt::format("put({}, {}, {});\n", pointer_to(outputs_[r], result.dtype(), true), out,
-                        value);
+    code += store_text(outputs_[r], result.dtype(), out, value);
   }
 }
 

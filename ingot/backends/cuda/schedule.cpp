@@ -7,7 +7,9 @@
 
 #include "ingot/backends/cuda/batch_axes.h"
 #include "ingot/backends/cuda/cuda_kernel.h"
+#include "ingot/backends/cuda/phaser.h"
 #include "ingot/backends/cuda/step_stages.h"
+#include "ingot/backends/cuda/update_sinks.h"
 #include "ingot/base/error.h"
 
 namespace ingot::cuda {
@@ -24,6 +26,16 @@ const CudaKernel& kernel_of(const Launch& launch) {
                             std::string(launch.kernel->name()));
   }
   return *kernel;
+}
+
+/// A launch's later stages do not touch all that the launch does.
+void drop_unused(Stage& stage) {
+  if (stage.library != nullptr) return;
+  std::erase_if(stage.accesses, [&](const Access& access) {
+    if (access.slot < 0) return stage.body.find("@W@") == std::string::npos;
+    return stage.body.find(fmt::format("@{}@", access.slot)) == std::string::npos &&
+           stage.body.find(fmt::format("@={}|", access.slot)) == std::string::npos;
+  });
 }
 
 /// Collects the stages of a Program in order.
@@ -54,13 +66,7 @@ class Sequencer {
   void add(const Launch& launch, std::vector<Stage> stages, bool commit) {
     for (Stage& stage : stages) {
       stage.commit = commit;
-      // A launch's later stages do not touch all that the launch does.
-      std::erase_if(stage.accesses, [&](const Access& access) {
-        if (stage.library != nullptr) return false;
-        const std::string name =
-            access.slot < 0 ? std::string("@W@") : fmt::format("@{}@", access.slot);
-        return stage.body.find(name) == std::string::npos;
-      });
+      drop_unused(stage);
       PlacedStage placed;
       placed.stage = std::move(stage);
       placed.node = launch.node->id();
@@ -79,99 +85,6 @@ class Sequencer {
   const Program& program_;
   const GpuFacts& gpu_;
   std::vector<PlacedStage> placed_;
-};
-
-/// Why two stages may not run at once: the memory they meet in, all of it item by item or not.
-struct Conflict {
-  bool any = false;
-  bool by_item = true;
-};
-
-Conflict conflict_of(const Program& program, const PlacedStage& a, const PlacedStage& b) {
-  Conflict conflict;
-  const auto memory_of = [&](const PlacedStage& placed, const Access& access) {
-    // Workspaces do not overlap, since every stage's memory lives throughout the step.
-    return access.slot < 0 ? std::pair{1, placed.scratch_offset}
-                           : std::pair{0, std::int64_t{program.root_of(access.slot)}};
-  };
-  for (const Access& x : a.stage.accesses) {
-    for (const Access& y : b.stage.accesses) {
-      if (!x.write && !y.write) continue;
-      if (memory_of(a, x) != memory_of(b, y)) continue;
-      conflict.any = true;
-      conflict.by_item &= x.by_item && y.by_item;
-    }
-  }
-  return conflict;
-}
-
-/// Puts stages into phases, each as early as what it depends on allows.
-class Phaser {
- public:
-  explicit Phaser(const Program& program) : program_(program) {}
-
-  std::vector<Phase> run(std::vector<PlacedStage> stages) {
-    std::vector<Phase> phases;
-    while (!stages.empty()) {
-      Phase phase;
-      std::vector<PlacedStage> deferred;
-      bool main_left = false;
-      in_phase_.clear();
-      for (PlacedStage& placed : stages) {
-        const bool ends = placed.stage.commit || placed.last;
-        const bool waits = (ends && (main_left || main_in_phase())) || meets(deferred, placed) ||
-                           !join(phase, placed);
-        if (!waits) continue;
-        main_left |= !ends;
-        deferred.push_back(std::move(placed));
-      }
-      phases.push_back(std::move(phase));
-      stages = std::move(deferred);
-    }
-    return phases;
-  }
-
- private:
-  struct Entry {
-    Mode mode;
-    int lane;
-    bool ends;
-    PlacedStage copy;
-  };
-
-  [[nodiscard]] bool main_in_phase() const {
-    return std::ranges::any_of(in_phase_, [](const Entry& e) { return !e.ends; });
-  }
-  [[nodiscard]] bool meets(const std::vector<PlacedStage>& others, const PlacedStage& own) const {
-    return std::ranges::any_of(
-        others, [&](const PlacedStage& other) { return conflict_of(program_, other, own).any; });
-  }
-
-  bool join(Phase& phase, PlacedStage& placed) {
-    int lane = -1;
-    for (const Entry& entry : in_phase_) {
-      const Conflict conflict = conflict_of(program_, entry.copy, placed);
-      if (!conflict.any) continue;
-      const bool same_block = entry.mode == placed.stage.mode &&
-                              ((entry.mode == Mode::item && conflict.by_item) ||
-                               (entry.mode == Mode::single && (lane < 0 || lane == entry.lane)));
-      if (!same_block) return false;
-      if (entry.mode == Mode::single) lane = entry.lane;
-    }
-    if (placed.stage.mode == Mode::single) placed.lane = lane < 0 ? phase.lanes++ : lane;
-    PlacedStage copy;
-    copy.stage.accesses = placed.stage.accesses;
-    copy.scratch_offset = placed.scratch_offset;
-    in_phase_.push_back({placed.stage.mode, placed.lane, placed.stage.commit || placed.last, copy});
-    auto& list = placed.stage.mode == Mode::item   ? phase.items
-                 : placed.stage.mode == Mode::grid ? phase.grid
-                                                   : phase.single;
-    list.push_back(std::move(placed));
-    return true;
-  }
-
-  const Program& program_;
-  std::vector<Entry> in_phase_;
 };
 
 /// Until the results are there, for who waits for them with all blocks.
@@ -267,7 +180,20 @@ Schedule schedule(const Program& program, const GpuFacts& gpu) {
   };
   Schedule result;
   result.items = batch.items;
-  result.phases = Phaser(program).run(sequencer.run(cut));
+  std::vector<PlacedStage> stages = sequencer.run(cut);
+  result.updates =
+      sink_updates(program, stages, [&](const Launch& launch, const std::vector<int>& updated) {
+        StageRequest request = sequencer.grid_request(launch);
+        request.updated = updated;
+        std::vector<Stage> rest = kernel_of(launch).stages(request);
+        for (Stage& stage : rest) {
+          stage.commit = true;
+          if (stage.units == 1) stage.mode = Mode::single;
+          drop_unused(stage);
+        }
+        return rest;
+      });
+  result.phases = phases_of(program, std::move(stages));
   for (const Phase& phase : result.phases) {
     result.cycles += facts.barrier;
     double widest = 0;
@@ -275,7 +201,7 @@ Schedule schedule(const Program& program, const GpuFacts& gpu) {
     for (const PlacedStage& placed : phase.items) {
       chain += stage_cycles(program, placed.stage, batch.items, gpu.multiprocessors);
     }
-    for (const auto* list : {&phase.grid, &phase.single}) {
+    for (const auto* list : {&phase.every, &phase.grid, &phase.single}) {
       for (const PlacedStage& placed : *list) {
         widest += stage_cycles(program, placed.stage, batch.items, gpu.multiprocessors);
       }

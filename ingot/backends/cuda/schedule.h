@@ -17,12 +17,14 @@ struct PlacedStage {
   int node = -1;                    ///< id in the lowered Graph
   std::int64_t scratch_offset = 0;  ///< of the workspace in the arena
   std::int64_t scratch_bytes = 0;
-  bool last = false;  ///< ends the step: needs everything before it
-  int lane = 0;       ///< mode single: which of the phase's blocks runs it
+  bool last = false;              ///< ends the step: needs everything before it
+  std::vector<int> updates = {};  ///< positions in Schedule::updates, of what it stores
+  int lane = 0;                   ///< mode single: which of the phase's blocks runs it
 };
 
 /// Stages between two barriers of the grid.
 struct Phase {
+  std::vector<PlacedStage> every;   ///< first, in this order, by every block
   std::vector<PlacedStage> items;   ///< run item by item, one block an item, in this order
   std::vector<PlacedStage> grid;    ///< independent of one another
   std::vector<PlacedStage> single;  ///< those of one lane in this order
@@ -32,7 +34,8 @@ struct Phase {
 struct Schedule {
   std::int64_t items = 0;
   std::vector<Phase> phases;
-  double cycles = 0;  ///< expected, of one step
+  std::vector<Update> updates;  ///< done by the stages that store the elements
+  double cycles = 0;            ///< expected, of one step
 };
 
 /// What a step costs apart from its work, in cycles; measured, see docs/benchmarks/cuda.md.

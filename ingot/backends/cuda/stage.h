@@ -29,7 +29,8 @@ enum class Mode : std::uint8_t {
 struct Access {
   int slot = -1;  ///< -1: the workspace
   bool write = false;
-  bool by_item = false;  ///< units of item b touch the b-th part alone
+  bool by_item = false;         ///< units of item b touch the b-th part alone
+  std::int64_t item_bytes = 0;  ///< of the workspace by item: size of such a part
 };
 
 /// Work that a vendor's library does, in place of a generated body. Immutable; one may serve
@@ -48,9 +49,11 @@ class LibraryCall {
 
 /// Work in units that blocks take in any order, each by a whole block. `body` is the inside of
 /// `void(const Params& P, i64 step, int unit, char* smem)`; it names slot k as @k@ and the
-/// workspace as @W@, both of type char*, and the lowered Node's id as @N@. What slots stand for may
-/// use P, step, item and local, so text inside a struct needs these as members. smem is free for
-/// use, and every thread gets to the end.
+/// workspace as @W@, both of type char*, and the lowered Node's id as @N@. In mode item, `unit` may
+/// count from the item's own first unit, with the names of slots that are touched by item standing
+/// for the item's part. What slots stand for may
+/// use P, step, item, local and go, so text inside a struct needs these as members. smem is free
+/// for use, and every thread gets to the end.
 struct Stage {
   std::string what;  ///< for reports: op "node"
   std::string body;
@@ -77,6 +80,16 @@ struct Stage {
   std::shared_ptr<const LibraryCall> library = {};
 };
 
+/// What is to be done with each element of a slot once it is known. Whoever stores the elements may
+/// do it on the spot.
+struct Update {
+  int slot = -1;  ///< f32; each of its elements is stored once
+  /// The inside of `void(const Params& P, i64 step, i64 i, float value, bool go)`, which stores
+  /// nothing without `go`.
+  std::string body;
+  std::vector<Access> accesses;  ///< besides the slot
+};
+
 /// What a kernel is asked for.
 struct StageRequest {
   const Launch& launch;
@@ -86,7 +99,9 @@ struct StageRequest {
   std::vector<bool> item_inputs = {};
   bool reduced = false;
   int multiprocessors = 132;  ///< to which the work should be cut
-  bool library = false;       ///< whether a stage may be a library's: each is a node of its own
+  /// Slots whose Updates are done elsewhere.
+  std::vector<int> updated = {};
+  bool library = false;  ///< whether a stage may be a library's: each is a node of its own
 };
 
 /// "float", "bf16", ...: the type in memory.
@@ -95,5 +110,8 @@ std::string_view storage_type(DType dtype);
 std::string_view compute_type(DType dtype);
 /// `((const float*)@3@)`
 std::string pointer_to(int slot, DType dtype, bool writable = false);
+/// A statement that stores `value` as element `at` of the slot, in a form that a step can extend
+/// by what else is to be done with the element (see Update). `at` and `value` are evaluated once.
+std::string store_text(int slot, DType dtype, const std::string& at, const std::string& value);
 
 }  // namespace ingot::cuda
