@@ -75,7 +75,7 @@ class CudnnDescriptor {
     set(name, CUDNN_TYPE_DATA_TYPE, 1, &value);
   }
   void set(cudnnBackendAttributeName_t name, const CudnnDescriptor& value) {
-    set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value.raw_);
+    set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, static_cast<const void*>(&value.raw_));
   }
   /// `what` is for the error's text.
   void finalize(std::string_view what);

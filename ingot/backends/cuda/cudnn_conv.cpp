@@ -41,7 +41,8 @@ std::vector<CudnnDescriptor> descriptors_of(const CudnnDescriptor& from,
   std::vector<cudnnBackendDescriptor_t> raw;
   for (std::int64_t i = 0; i < most; ++i) raw.push_back(owned.emplace_back(kind).raw());
   if (most == 0) return owned;
-  const std::int64_t got = from.get(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, raw.data());
+  const std::int64_t got =
+      from.get(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, static_cast<void*>(raw.data()));
   owned.resize(static_cast<std::size_t>(std::min(got, most)));
   return owned;
 }
@@ -50,7 +51,8 @@ void set_all(CudnnDescriptor& to, cudnnBackendAttributeName_t name,
              const std::vector<CudnnDescriptor>& values) {
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const CudnnDescriptor& value : values) raw.push_back(value.raw());
-  to.set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<std::int64_t>(raw.size()), raw.data());
+  to.set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<std::int64_t>(raw.size()),
+         static_cast<const void*>(raw.data()));
 }
 
 CudnnDescriptor convolution(const ConvProblem& problem) {
@@ -188,8 +190,9 @@ void CudnnPlan::enqueue(CUstream stream, const ConvMemory& memory, std::byte* wo
   CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
   pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
-           static_cast<std::int64_t>(pointers.size()), pointers.data());
-  pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
+           static_cast<std::int64_t>(pointers.size()), static_cast<const void*>(pointers.data()));
+  pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1,
+           static_cast<const void*>(&workspace));
   pack.finalize("binding memory");
   check(cudnn().BackendExecute(handle, plan_.raw(), pack.raw()), "running " + name_);
 }
@@ -218,7 +221,8 @@ ConvGraph::ConvGraph(std::shared_ptr<SharedHandle> shared, const ConvProblem& pr
 
   graph_ = CudnnDescriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   cudnnHandle_t raw = shared_->handle.get();
-  graph_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &raw);
+  graph_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1,
+             static_cast<const void*>(&raw));
   set_all(graph_, CUDNN_ATTR_OPERATIONGRAPH_OPS, operations_);
   graph_.finalize("a graph for " + problem.text());
 }
@@ -344,7 +348,8 @@ std::unique_ptr<CudnnPlan> ConvGraph::plan(Config config, std::string& why) cons
   try {
     CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     cudnnHandle_t raw = shared_->handle.get();
-    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &raw);
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1,
+             static_cast<const void*>(&raw));
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config.descriptor);
     plan.finalize("planning " + config.name);
     const auto bytes =
