@@ -60,7 +60,8 @@ Stage finish_stage(const Program& program) {
 }
 
 std::string may_commit(const Program& program, bool check_numerics) {
-  std::string text = "P.control->failed == 0 && P.control->node < 0";
+  // Without branches: the loads are under way at once.
+  std::string text = "(P.control->failed == 0) & (P.control->node < 0)";
   if (!check_numerics) return text;
   std::unordered_set<int> written;
   for (const Launch& launch : program.main) {
@@ -70,7 +71,7 @@ std::string may_commit(const Program& program, bool check_numerics) {
     const DType dtype = slot_at(program, fetch.slot).value.dtype();
     if (fetch.ring_index < 0 || !is_float(dtype)) continue;
     if (!written.contains(program.root_of(fetch.slot))) continue;
-    text += fmt::format(" && op_finite(get({}, 0))", pointer_to(fetch.slot, dtype));
+    text += fmt::format(" & op_finite(get({}, 0))", pointer_to(fetch.slot, dtype));
   }
   return text;
 }
