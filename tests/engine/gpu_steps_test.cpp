@@ -96,6 +96,7 @@ TEST_F(GpuSteps, ACapturedStepTrainsAsTheReferenceDoes) {
     exe.step(data.step(step));
     judge.step(data.step(step));
   }
+  ASSERT_GT(exe.stats().device_nodes, 1) << "the net of these tests must not become one kernel";
   const std::vector<double> got = losses_of(exe);
   const std::vector<double> want = losses_of(judge);
   ASSERT_EQ(got.size(), 3u);

@@ -166,7 +166,7 @@ StepSource step_source(const Program& program, const GpuFacts& gpu, const Source
   // A kernel for the whole step is made for steps in which launches would show, and whose text a
   // compiler still gets through quickly.
   constexpr double kMostCycles = 600e3;
-  constexpr std::size_t kMostStages = 250;
+  constexpr std::size_t kMostStages = 150;
   if (program.form == StepForm::throughput || (options.library && has_library_work(program))) {
     return kernels_source(program, sequence(program, gpu, options.library), options);
   }
