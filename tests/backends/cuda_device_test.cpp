@@ -12,9 +12,12 @@
 #include "ingot/memory/buffer.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/train/training_graph.h"
+#include "tests/support/gpu_test.h"
 
 namespace ingot {
 namespace {
+
+using testing_support::losses_of;
 
 constexpr std::int64_t kBatch = 32;
 
@@ -48,25 +51,7 @@ struct Batches {
   }
 };
 
-std::vector<double> losses_of(Executable& exe) {
-  std::vector<double> losses;
-  const auto at = static_cast<std::size_t>(exe.losses().index_of("loss"));
-  while (const auto entry = exe.losses().pop()) losses.push_back(entry->values[at]);
-  return losses;
-}
-
-class CudaDevice : public testing::Test {
- protected:
-  void SetUp() override {
-    try {
-      backend_ = make_backend("cuda");
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::unsupported) throw;
-      GTEST_SKIP() << error.message();
-    }
-  }
-  std::shared_ptr<Backend> backend_;
-};
+class CudaDevice : public testing_support::GpuTest {};
 
 TEST_F(CudaDevice, TrainsAsTheReferenceDoes) {
   for (const char* model : {"seed-cnn", "mlp784"}) {

@@ -4,27 +4,23 @@
 
 #include <string>
 
-#include "ingot/base/error.h"
 #include "tests/engine/support/training.h"
+#include "tests/support/gpu_test.h"
 
 namespace ingot {
 namespace {
 
-class GpuLong : public testing::Test {
+class GpuLong : public testing_support::GpuTest {
  protected:
   void SetUp() override {
-    try {
-      backend_ = make_backend("cuda");
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::unsupported) throw;
-      GTEST_SKIP() << error.message();
-    }
+    GpuTest::SetUp();
+    if (backend_ == nullptr) return;
     for (const auto& [what, value] : backend_->facts()) {
-      if (what == "gpu" && value == "emulated GPU")
+      if (what == "gpu" && value == "emulated GPU") {
         GTEST_SKIP() << "takes hours on an emulated GPU";
+      }
     }
   }
-  std::shared_ptr<Backend> backend_;
 };
 
 TEST_F(GpuLong, AThousandStepsAreEqualToTheBitWhenRunAgain) {

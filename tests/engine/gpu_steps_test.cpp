@@ -14,9 +14,12 @@
 #include "ingot/memory/tensor.h"
 #include "tests/engine/support/training.h"
 #include "tests/passes/support/resnet.h"
+#include "tests/support/gpu_test.h"
 
 namespace ingot {
 namespace {
+
+using testing_support::losses_of;
 
 constexpr std::int64_t kBatch = 2;
 constexpr std::int64_t kSide = 8;
@@ -47,13 +50,6 @@ struct Data {
   }
 };
 
-std::vector<double> losses_of(Executable& exe) {
-  std::vector<double> losses;
-  const auto at = static_cast<std::size_t>(exe.losses().index_of("loss"));
-  while (const auto entry = exe.losses().pop()) losses.push_back(entry->values[at]);
-  return losses;
-}
-
 void expect_equal(const VariableStore& got, const VariableStore& want) {
   for (const Segment* segment : want.segments()) {
     EXPECT_EQ(got.read(segment->name), want.read(segment->name)) << segment->name;
@@ -72,17 +68,8 @@ void expect_close(const HostTensor& got, const HostTensor& want, double relative
 }
 
 /// With a net of many small stages, whose step is a captured graph.
-class GpuSteps : public testing::Test {
+class GpuSteps : public testing_support::GpuTest {
  protected:
-  void SetUp() override {
-    try {
-      backend_ = make_backend("cuda");
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::unsupported) throw;
-      GTEST_SKIP() << error.message();
-    }
-  }
-  std::shared_ptr<Backend> backend_;
   testing_support::ResNet18 net_{kBatch, 4, kSide};
 };
 
