@@ -4,7 +4,8 @@
     compare_accuracy.py --ingot build/release/bin/ingot --python PYTHON_WITH_TORCH
                         --data mnist:DIR [--model lenet] [--seeds 5] [--epochs 3] [--batch 64]
                         [--lr 0.01] [--precision f32] [--device cpu] [--peer-device cpu]
-                        [--schedule cosine] [--weight-decay X] [--shift N] [--flip] [--limit 0.3]
+                        [--schedule cosine] [--weight-decay X] [--label-smoothing X] [--shift N] [--flip]
+                        [--limit 0.3]
 
 Prints both sets of accuracies with mean and deviation, and fails when Ingot's mean is more than
 `--limit` points below the peer's.
@@ -24,17 +25,26 @@ def recipe(arguments):
     words = ["--model", arguments.model, "--data", arguments.data,
              "--epochs", str(arguments.epochs), "--batch", str(arguments.batch),
              "--lr", str(arguments.lr), "--weight-decay", str(arguments.weight_decay),
+             "--label-smoothing", str(arguments.label_smoothing),
              "--schedule", arguments.schedule, "--shift", str(arguments.shift),
              "--precision", arguments.precision]
     return words + (["--flip"] if arguments.flip else [])
 
 
 def objects(command):
-    run = subprocess.run(command, capture_output=True, text=True)
-    lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
-    if run.returncode != 0 or not lines:
-        sys.exit(f"{command[0]} failed: {(run.stderr or run.stdout)[-500:]}")
-    return lines
+    """The JSON objects that a command prints; each is shown as it comes."""
+    found, last = [], ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as run:
+        for line in run.stdout:
+            if line.startswith("{"):
+                found.append(json.loads(line))
+                print(line, end="", file=sys.stderr, flush=True)
+            else:
+                last = line
+    if run.returncode != 0 or not found:
+        sys.exit(f"{command[0]} failed: {last}")
+    return found
 
 
 def ingot(arguments, seed):
@@ -65,6 +75,7 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--weight-decay", type=float, default=0.0)
+    parser.add_argument("--label-smoothing", type=float, default=0.0)
     parser.add_argument("--schedule", default="constant")
     parser.add_argument("--shift", type=int, default=0)
     parser.add_argument("--flip", action="store_true")

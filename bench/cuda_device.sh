@@ -3,7 +3,11 @@
 #
 #   bench/cuda_device.sh BIN [PART...]
 #
-# Parts: doctor conformance sanitizer check small first nets peers (default: all but peers).
+# Parts: doctor conformance sanitizer check small first nets peers (default: all but peers), and two
+# that hold workloads with their peers, so that both are measured on one machine within one call:
+#   call1   first, small, resnet18-cifar, and the peers of seed-cnn to resnet18-cifar
+#   call2   resnet50 in bf16 and f16, and its peers
+# Each ends LIMIT seconds (570) after the script began; what has no time left says so.
 # BIN holds `ingot` and `test_conformance`; results go to $OUT (default: out/), a file a part.
 # TUNE=off|quick|full is the tuning level of `nets` (full). Compiled kernels and tuned choices are
 # kept below $OUT/cache, which `first` begins with empty.
@@ -80,17 +84,42 @@ first() {
   done
 }
 
-nets() {
-  bench 120 resnet18-cifar --batch 512 --precision bf16 --tune "$tune" --check none
+resnet18() { bench 120 resnet18-cifar --batch 512 --precision bf16 --tune "$tune" --check none; }
+
+resnet50() {
   bench 180 resnet50 --batch 256 --precision bf16 --tune "$tune" --check none
   bench 180 resnet50 --batch 256 --precision f16 --tune "$tune" --check none
 }
 
-peers() { BEST=${BEST:-1} python3 "$(dirname "$0")/peers/peers_gpu.py" 2>&1; }
+nets() { resnet18; resnet50; }
+
+# peers_of torch|jax WORKLOAD...: rows of one peer, one workload after the other.
+peers_of() {
+  local left=$((${LIMIT:-570} - SECONDS))
+  [ "$left" -gt 20 ] || { echo "-- no time left for $*" && return; }
+  timeout "$left" python3 "$(dirname "$0")/peers/peers_gpu.py" "$@" --budget "$((left - 30))" \
+    --json "$out/peers.jsonl" 2>&1 || echo "-- $*: ended with $?"
+}
+
+small_peers() {
+  peers_of torch seed-cnn mlp784 gometal-cnn resnet18-cifar
+  peers_of jax seed-cnn mlp784 gometal-cnn resnet18-cifar
+}
+
+resnet50_peers() {
+  peers_of torch resnet50 resnet50-f16
+  peers_of jax resnet50 resnet50-f16
+}
+
+peers() { small_peers; resnet50_peers; }
+
+call1() { first; small; resnet18; small_peers; }
+
+call2() { resnet50; resnet50_peers; }
 
 for part in $parts; do
   case $part in
-    doctor | conformance | sanitizer | check | small | first | nets | peers)
+    doctor | conformance | sanitizer | check | small | first | nets | peers | call1 | call2)
       echo "== $part"
       "$part" | tee "$out/$part.txt"
       ;;

@@ -1,13 +1,17 @@
 # Everything Ingot is built on, found in one place. The installed package includes this same file,
 # so that an installed static library finds exactly what it was linked with.
 #
-# Reads INGOT_WITH_ONEDNN; defines Ingot::OneDNN and Ingot::OpenMPRuntime when that is on.
+# Reads INGOT_WITH_JPEG and INGOT_WITH_ONEDNN; defines Ingot::OneDNN and Ingot::OpenMPRuntime when the
+# latter is on.
 include(CMakeFindDependencyMacro)
 
 find_dependency(fmt)
 find_dependency(Threads)
 find_dependency(PNG)
 find_dependency(ZLIB)
+if(INGOT_WITH_JPEG)
+  find_dependency(JPEG)
+endif()
 
 # Highway's own config file carries the compile definitions of a shared build.
 find_dependency(hwy CONFIG)

@@ -13,11 +13,12 @@ case $level in
 esac
 
 apt_build=(cmake ninja-build g++ libfmt-dev libdnnl-dev libhwy-dev nlohmann-json3-dev
-           libcli11-dev libpng-dev zlib1g-dev)
+           libcli11-dev libjpeg-dev libpng-dev zlib1g-dev)
 apt_test=(libgtest-dev clang-19 libclang-rt-19-dev clang-format-19 python3 python3-venv git valgrind)
 apt_full=(clang-tidy-19 g++-aarch64-linux-gnu qemu-user-static)
-apt_arm64=(libfmt-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64 libhwy-dev:arm64 libgtest-dev:arm64)
-brew_build=(cmake ninja fmt onednn libomp highway nlohmann-json cli11 libpng zlib)
+apt_arm64=(libfmt-dev:arm64 libjpeg-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64 libhwy-dev:arm64
+           libgtest-dev:arm64)
+brew_build=(cmake ninja fmt onednn libomp highway nlohmann-json cli11 jpeg-turbo libpng zlib)
 brew_test=(googletest llvm@19 clang-format@19 python3 git)
 brew_full=()
 

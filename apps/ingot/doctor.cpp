@@ -12,6 +12,7 @@
 #include "ingot/base/thread_pool.h"
 #include "ingot/data/digits.h"
 #include "ingot/data/gzip.h"
+#include "ingot/data/jpeg.h"
 #include "ingot/data/png.h"
 #include "ingot/runtime/backend.h"
 
@@ -85,6 +86,7 @@ int run_doctor(const DoctorOptions&) {
   print_fact("processor", processor());
   print_fact("threads", std::to_string(default_thread_count()));
   print_fact("libpng", data::png_library_version());
+  print_fact("libjpeg", data::jpeg_library_version());
   print_fact("zlib", data::zlib_library_version());
   int problems = print_devices();
   print_data();

@@ -2,14 +2,17 @@
 
     accuracy_torch.py --model lenet --data mnist:DIR --epochs 3 --batch 64 --lr 0.01 --seeds 0 1 2
                       [--precision f32] [--device cpu] [--shift 4] [--flip] [--schedule cosine]
+                      [--label-smoothing 0.1]
 
 SGD with momentum; images scaled to [0, 1] and normalised by the training set's mean and deviation
-of each channel. Prints one JSON object a seed.
+of each channel. Prints one JSON object a seed. `folder:DIR` is DIR/train/CLASS/*.jpg and
+DIR/test/CLASS/*.jpg, decoded by Pillow, or else by torchvision.
 """
 import argparse
 import gzip
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -44,6 +47,28 @@ def load_cifar(folder):
     return half(names), half(["test_batch.bin"])
 
 
+def decoder():
+    try:
+        from PIL import Image
+        return lambda path: numpy.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
+    except ImportError:
+        from torchvision.io import ImageReadMode, decode_jpeg, read_file
+        return lambda path: decode_jpeg(read_file(str(path)), ImageReadMode.RGB).numpy()
+
+
+def load_folder(folder):
+    decode = decoder()
+
+    def half(split):
+        classes = sorted(path.name for path in (Path(folder) / split).iterdir())
+        files = [(path, label) for label, name in enumerate(classes)
+                 for path in sorted((Path(folder) / split / name).iterdir())]
+        with ThreadPoolExecutor(16) as pool:
+            images = numpy.stack(list(pool.map(decode, [path for path, _ in files])))
+        return images, numpy.array([label for _, label in files])
+    return half("train"), half("test")
+
+
 def lenet():
     return nn.Sequential(nn.Conv2d(1, 20, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
                          nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
@@ -73,6 +98,16 @@ def augment(x, shift, flip):
     return x
 
 
+def schedule(options, optimizer, steps):
+    """As `ingot train --schedule`; the momentum stays."""
+    if options.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    if options.schedule == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, steps,
+                                                   cycle_momentum=False)
+    return None
+
+
 def train(options, data, seed):
     device = options.device
     torch.manual_seed(seed)
@@ -83,12 +118,13 @@ def train(options, data, seed):
     statistics = [torch.tensor(f(axis=(0, 2, 3)), dtype=torch.float32, device=device)[:, None, None]
                   for f in (scaled.mean, scaled.std)]
     prepare = lambda x: (x.float() / 255 - statistics[0]) / statistics[1]
-    model = MODELS[options.model]().to(device)
+    layout = (torch.channels_last if torch.device(device).type == "cuda"
+              else torch.contiguous_format)
+    model = MODELS[options.model]().to(device, memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=options.lr, momentum=0.9,
                                 weight_decay=options.weight_decay)
     batches = -(-len(labels) // options.batch)
-    scheduler = (torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs * batches)
-                 if options.schedule == "cosine" else None)
+    scheduler = schedule(options, optimizer, options.epochs * batches)
     low = LOW.get(options.precision)
     kind = torch.device(device).type
     cast = lambda: torch.autocast(kind, low or torch.bfloat16, enabled=low is not None)
@@ -98,14 +134,17 @@ def train(options, data, seed):
         model.train()
         for chosen in torch.randperm(len(labels), device=device).split(options.batch):
             x = prepare(augment(pixels[chosen], options.shift, options.flip))
+            x = x.contiguous(memory_format=layout)
             with cast():
-                loss = functional.cross_entropy(model(x), targets[chosen])
+                loss = functional.cross_entropy(model(x), targets[chosen],
+                                                label_smoothing=options.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
             if scheduler:
                 scheduler.step()
+    loss.item()  # waits for the device
     seconds = time.time() - begin
     model.eval()
     hits = 0
@@ -125,7 +164,9 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--weight-decay", type=float, default=0.0)
-    parser.add_argument("--schedule", default="constant", choices=["constant", "cosine"])
+    parser.add_argument("--schedule", default="constant",
+                        choices=["constant", "cosine", "one-cycle"])
+    parser.add_argument("--label-smoothing", type=float, default=0.0)
     parser.add_argument("--shift", type=int, default=0)
     parser.add_argument("--flip", action="store_true")
     parser.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16", "f16"])
@@ -134,8 +175,9 @@ def main():
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
         options.precision != "f32")
+    torch.backends.cudnn.benchmark = True
     kind, folder = options.data.split(":", 1)
-    data = {"mnist": load_mnist, "cifar": load_cifar}[kind](folder)
+    data = {"mnist": load_mnist, "cifar": load_cifar, "folder": load_folder}[kind](folder)
     for seed in options.seeds:
         print(json.dumps(train(options, data, seed)), flush=True)
 

@@ -10,7 +10,8 @@ from jax import lax
 class Net:
     """Collects parameters while the network is traced once, then replays them in order."""
 
-    def __init__(self, key=None, params=None):
+    def __init__(self, key=None, params=None, low=None):
+        self.low = low  # what products compute in, and what lies between them
         self.key, self.params, self.next, self.stats = key, params if params is not None else [], 0, []
         self.initialising = params is None
 
@@ -27,19 +28,25 @@ class Net:
     def conv(self, x, channels, kernel, stride=1, padding=0, bias=True):
         fan_in = x.shape[-1] * kernel * kernel
         w = self.parameter((kernel, kernel, x.shape[-1], channels), 1 / math.sqrt(fan_in))
+        x, w = self.lowered(x), self.lowered(w)
         y = lax.conv_general_dilated(x, w, (stride, stride), ((padding, padding),) * 2,
                                      dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        return y + self.parameter((channels,), 1 / math.sqrt(fan_in)) if bias else y
+        return y + self.lowered(self.parameter((channels,), 1 / math.sqrt(fan_in))) if bias else y
 
     def linear(self, x, features):
         bound = 1 / math.sqrt(x.shape[-1])
-        return x @ self.parameter((x.shape[-1], features), bound) + self.parameter((features,), bound)
+        w, b = self.parameter((x.shape[-1], features), bound), self.parameter((features,), bound)
+        return self.lowered(x) @ self.lowered(w) + self.lowered(b)
+
+    def lowered(self, x):
+        return x if self.low is None else x.astype(self.low)
 
     def norm(self, x):
         gamma, beta = self.parameter(x.shape[-1:], -1), self.parameter(x.shape[-1:], 0)
+        x = x.astype(jnp.float32)
         mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
         self.stats.append((mean, var))
-        return (x - mean) * lax.rsqrt(var + 1e-5) * gamma + beta
+        return self.lowered((x - mean) * lax.rsqrt(var + 1e-5) * gamma + beta)
 
 
 relu = jax.nn.relu
@@ -102,18 +109,22 @@ NETS = {
 }
 
 
-def training_step(name, x):
-    """(state, step): step(state, x, y) -> (state, loss); SGD with momentum 0.9."""
+def training_step(name, x, low=None):
+    """(state, step): step(state, x, y) -> (state, loss); SGD with momentum 0.9. Products in the type
+    `low`, parameters, statistics and the loss in f32."""
     forward = NETS[name]
     key = jax.random.key(0)
-    net = Net(key=key)
-    forward(net, x, key)
-    params = net.params
-    stats = [(jnp.zeros_like(m), jnp.ones_like(v)) for m, v in net.stats]
+
+    def start(key, x):
+        net = Net(key=key, low=low)
+        forward(net, x, key)
+        return net.params, [(jnp.zeros_like(m), jnp.ones_like(v)) for m, v in net.stats]
+
+    params, stats = jax.jit(start)(key, x)  # all at once: nothing of the forward pass runs
 
     def loss_of(params, x, y, key):
-        net = Net(params=params)
-        logits = forward(net, x, key)
+        net = Net(params=params, low=low)
+        logits = forward(net, x, key).astype(jnp.float32)
         picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], 1)
         return -picked.mean(), net.stats
 

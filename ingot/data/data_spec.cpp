@@ -13,16 +13,19 @@
 #include "ingot/data/cifar.h"
 #include "ingot/data/digits.h"
 #include "ingot/data/idx.h"
+#include "ingot/data/image_folder.h"
 #include "ingot/data/synthetic.h"
 
 namespace ingot::data {
 namespace {
 
 // In the order of DataSpec::Kind.
-constexpr std::array<DataKind, 4> kKinds = {{
+constexpr std::array<DataKind, 5> kKinds = {{
     {"digits", "digits[:FILE]", "OpenCV's 5,000 handwritten digits, 1x20x20"},
     {"mnist", "mnist:DIR", "MNIST or Fashion-MNIST from IDX files, plain or .gz"},
     {"cifar", "cifar:DIR", "CIFAR-10 from its binary files, plain or .gz"},
+    {"folder", "folder:DIR",
+     "JPEG or PNG images of one size in DIR/train/CLASS and DIR/test/CLASS"},
     {"synthetic", "synthetic:SHAPE:CLASSES[:COUNT]",
      "random learnable images, for example synthetic:3x32x32:10"},
 }};
@@ -71,6 +74,7 @@ class Parser {
         break;
       case DataSpec::Kind::mnist:
       case DataSpec::Kind::cifar:
+      case DataSpec::Kind::folder:
         if (rest.empty()) {
           throw usage(spec.kind, fmt::format("a folder must follow {}:", name));
         }
@@ -157,6 +161,7 @@ std::string DataSpec::to_string() const {
     case Kind::digits: return path.empty() ? "digits" : "digits:" + path;
     case Kind::mnist: return "mnist:" + path;
     case Kind::cifar: return "cifar:" + path;
+    case Kind::folder: return "folder:" + path;
     case Kind::synthetic: break;
   }
   return fmt::format("synthetic:{}x{}x{}:{}:{}", image_shape[0], image_shape[1], image_shape[2],
@@ -173,6 +178,7 @@ DatasetPair load_data(const DataSpec& spec, std::uint64_t seed) {
           seed);
     case DataSpec::Kind::mnist: return load_mnist(spec.path);
     case DataSpec::Kind::cifar: return load_cifar10(spec.path);
+    case DataSpec::Kind::folder: return load_image_folder(spec.path);
     case DataSpec::Kind::synthetic: break;
   }
   SyntheticOptions options;

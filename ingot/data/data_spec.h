@@ -15,9 +15,10 @@ namespace ingot::data {
 ///   digits[:FILE]                     OpenCV's 5,000 digits
 ///   mnist:DIR                         the four IDX files in DIR
 ///   cifar:DIR                         CIFAR-10's binary files in DIR
+///   folder:DIR                        images in DIR/train/CLASS and DIR/test/CLASS
 ///   synthetic:SHAPE:CLASSES[:COUNT]   random learnable images, SHAPE as 3x32x32
 struct DataSpec {
-  enum class Kind : std::uint8_t { digits, mnist, cifar, synthetic };
+  enum class Kind : std::uint8_t { digits, mnist, cifar, folder, synthetic };
   Kind kind = Kind::digits;
   std::string path = {};   ///< FILE (empty: look in the usual places) or DIR
   Shape image_shape = {};  ///< synthetic: [C,H,W]

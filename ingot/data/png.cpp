@@ -8,6 +8,7 @@
 
 #include "ingot/base/error.h"
 #include "ingot/data/gzip.h"
+#include "ingot/data/interleaved.h"
 
 namespace ingot::data {
 namespace {
@@ -26,7 +27,7 @@ struct PngImage : png_image {
 
 HostTensor decode_png(std::span<const std::byte> bytes, int channels, std::string_view name,
                       std::size_t limit) {
-  if (channels != 1 && channels != 3) {
+  if (channels != 0 && channels != 1 && channels != 3) {
     throw user_error(ErrorCode::invalid_argument,
                      fmt::format("png \"{}\": channels must be 1 or 3, got {}", name, channels));
   }
@@ -41,6 +42,7 @@ HostTensor decode_png(std::span<const std::byte> bytes, int channels, std::strin
   if (png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) == 0) {
     throw refuse(fmt::format("must be undamaged, got \"{}\"", image.message));
   }
+  if (channels == 0) channels = (image.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
   const std::size_t width = image.width;
   const std::size_t height = image.height;
   const auto planes = static_cast<std::size_t>(channels);
@@ -54,15 +56,8 @@ HostTensor decode_png(std::span<const std::byte> bytes, int channels, std::strin
   if (png_image_finish_read(&image, &black, interleaved.data(), 0, nullptr) == 0) {
     throw refuse(fmt::format("must be undamaged, got \"{}\"", image.message));
   }
-  HostTensor result(
-      {DType::u8, {channels, static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)}});
-  const auto pixels = result.view().as<std::uint8_t>();
-  for (std::size_t plane = 0; plane < planes; ++plane) {
-    for (std::size_t i = 0; i < width * height; ++i) {
-      pixels[plane * width * height + i] = interleaved[i * planes + plane];
-    }
-  }
-  return result;
+  return planes_of(interleaved, channels, static_cast<std::int64_t>(height),
+                   static_cast<std::int64_t>(width));
 }
 
 HostTensor read_png(const std::filesystem::path& path, int channels) {

@@ -107,7 +107,7 @@ class Tools(CommandTest):
         done = self.run_ingot("doctor", env={**os.environ, "INGOT_THREADS": "1"})
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         for fact in (r"ingot \d+\.\d+\.\d+", r"  processor +\S.*", r"  threads +1",
-                     r"  libpng +\d+\.\d.*", r"  zlib +\d+\.\d.*", "device cpu:", r"  simd +\w+",
+                     r"  libpng +\d+\.\d.*", r"  libjpeg +\S.*", r"  zlib +\d+\.\d.*", "device cpu:", r"  simd +\w+",
                      r"  instruction sets +\w+.*", r"  highway +\d.*", r"  onednn +\S.*",
                      "device reference:", "data:", r"  digits +\S.*",
                      r"  INGOT_THREADS +1 +threads of the CPU pool.*", "nothing is missing"):

@@ -124,7 +124,7 @@ class Arguments(CommandTest):
                  'help: did you mean "lenet"?'),
                 (("--model", "lenet", "--data", "digit"),
                  'data "digit": kind must be one of digits[:FILE], mnist:DIR, cifar:DIR, '
-                 'synthetic:SHAPE:CLASSES[:COUNT], got "digit"\nhelp: did you mean "digits"?'),
+                 'folder:DIR, synthetic:SHAPE:CLASSES[:COUNT], got "digit"\nhelp: did you mean "digits"?'),
                 (("--model", "lenet", "--data", "digits:no.png"),
                  f'file "{self.folder}/no.png": must be readable, got no such file or directory'),
                 (("--model", "lenet", "--data", "mnist:no"),

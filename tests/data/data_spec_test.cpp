@@ -25,7 +25,8 @@ TEST(DataSpec, Parses) {
   EXPECT_EQ(synthetic.count, 2048);
   EXPECT_EQ(parse_data_spec("synthetic:1x1x1:5000").count, 5000);
   EXPECT_EQ(parse_data_spec("synthetic:3x32x32:10:64").count, 64);
-  for (const char* text : {"digits", "digits:x", "mnist:d", "cifar:d", "synthetic:3x32x32:10:64"}) {
+  for (const char* text :
+       {"digits", "digits:x", "mnist:d", "cifar:d", "folder:d", "synthetic:3x32x32:10:64"}) {
     EXPECT_EQ(parse_data_spec(text).to_string(), text);
   }
   EXPECT_EQ(data_kinds()[1].syntax, "mnist:DIR");
@@ -37,11 +38,11 @@ TEST(DataSpec, Refuses) {
   };
   EXPECT_EQ(refusal("minst:x"),
             "data \"minst:x\": kind must be one of digits[:FILE], mnist:DIR, cifar:DIR, "
-            "synthetic:SHAPE:CLASSES[:COUNT], got \"minst\"\n"
+            "folder:DIR, synthetic:SHAPE:CLASSES[:COUNT], got \"minst\"\n"
             "help: did you mean \"mnist\"?");
   EXPECT_EQ(refusal(""),
             "data \"\": kind must be one of digits[:FILE], mnist:DIR, cifar:DIR, "
-            "synthetic:SHAPE:CLASSES[:COUNT], got \"\"");
+            "folder:DIR, synthetic:SHAPE:CLASSES[:COUNT], got \"\"");
   EXPECT_EQ(refusal("digits:"),
             "data \"digits:\": a file must follow the colon, got nothing\n"
             "help: write digits[:FILE]");

@@ -40,6 +40,8 @@ TEST(Png, DecodesColourIntoPlanes) {
   const HostTensor image = decode(encode_png(2, 1, 8, kRgb, "\x01\x02\x03\x04\x05\x06"), 3);
   EXPECT_EQ(image.type().to_string(), "u8[3,1,2]");
   EXPECT_EQ(image.to_doubles(), (std::vector<double>{1, 4, 2, 5, 3, 6}));
+  EXPECT_EQ(decode(encode_png(2, 1, 8, kRgb, "\x01\x02\x03\x04\x05\x06"), 0), image);
+  EXPECT_EQ(decode(encode_png(2, 1, 8, kGrey, "ab"), 0).type().to_string(), "u8[1,1,2]");
 }
 
 TEST(Png, DecodesPaletteDepthsAndTransparency) {
