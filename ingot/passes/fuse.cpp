@@ -22,6 +22,8 @@
 // 9. Values of one channel each are computed by every unit that needs them.
 // 10. Conversions of variables run as one unit, whatever their shapes; so do updates of variables
 //    of one shape.
+// 11. A Node that moves the elements of its only operand takes the unit that makes it: another such
+//     Node, or elementwise ones.
 //
 // The target has the last word on each join; its reasons go to the trace channel `dispatch`.
 #include <fmt/core.h>

@@ -36,6 +36,7 @@ class LateFusion {
     for (int id = size - 1; id >= 0; --id) compute_small(id);
     join_conversions();
     join_assigned();
+    for (int id = 0; id < size; ++id) join_moves(id);
   }
 
  private:
@@ -211,6 +212,43 @@ class LateFusion {
       const bool joins = first >= 0 && accept_(units_.all_of(units_.unit_of(first)), id) &&
                          units_.merge(units_.unit_of(first), units_.unit_of(id));
       if (!joins) first = id;
+    }
+  }
+
+  /// Whether the Value is all that leaves its unit, and only the Node reads it.
+  [[nodiscard]] bool is_own_operand(const Value& value, int id) const {
+    const int from = value.node()->id();
+    const int u = units_.unit_of(from);
+    if (units_.node(from).op().traits.source || !units_.unit(u).copies.empty()) return false;
+    if (units_.is_fetched(value) || units_.users(from).size() != 1) return false;
+    return std::ranges::all_of(units_.unit(u).members, [&](int member) {
+      const Node& node = units_.node(member);
+      for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
+        const Value other{const_cast<Node*>(&node), i};
+        if (other != value && units_.escapes(other)) return false;
+      }
+      return units_.unit_of(id) != u;
+    });
+  }
+
+  /// The rule 11: the Node's unit takes what makes its operand, then what makes that one's.
+  void join_moves(int id) {
+    const Node& node = units_.node(id);
+    const Traits& traits = node.op().traits;
+    const bool may_move = !is_pointwise(node) && !is_reduction(node) && !traits.source &&
+                          !traits.side_effect && node.body() == nullptr && !units_.is_dead(id);
+    if (!may_move) return;
+    int first = id;
+    while (units_.inputs(first).size() == 1) {
+      const Value operand = units_.inputs(first).front();
+      const int before = operand.node()->id();
+      if (!is_own_operand(operand, first)) return;
+      std::vector<int> region;
+      std::ranges::set_union(units_.all_of(units_.unit_of(before)),
+                             units_.all_of(units_.unit_of(id)), std::back_inserter(region));
+      if (region.size() > kMaxUnitMembers || !accept_(region, id)) return;
+      if (!units_.merge(units_.unit_of(before), units_.unit_of(id))) return;
+      first = units_.unit(units_.unit_of(id)).members.front();
     }
   }
 

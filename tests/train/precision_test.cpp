@@ -1,7 +1,9 @@
 // Training in lower precision: near f32, skipped steps, bitwise repeats.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "ingot/nn/layers.h"
 #include "ingot/train/trainer.h"
 #include "ingot/train/training_graph.h"
+#include "tests/support/expect_error.h"
 
 namespace ingot::train {
 namespace {
@@ -72,6 +75,71 @@ TEST(LowPrecision, LearnsAsF32Does) {
     if (device == "reference") continue;  // it takes its time
     SCOPED_TRACE(device);
     expect_to_learn_as_f32_does(device);
+  }
+}
+
+/// A step of f16 whose scale begins at `scale`, on images that all differ but for a `broken`
+/// element.
+struct ScaledStep {
+  std::vector<float> x = std::vector<float>(4 * 2 * 64);
+  std::vector<std::int32_t> y{0, 1, 2, 1};
+  VariableStore store;
+  Executable exe;
+
+  ScaledStep(const std::string& device, double scale)
+      : store(make_backend(device), 1), exe(compile(graph(scale), store)) {
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 13) / 7 - 1;
+  }
+  static Graph graph(double scale) {
+    TrainingRecipe recipe;
+    recipe.precision = Precision::f16;
+    recipe.loss_scaling.initial = scale;
+    return build_train_graph(net(), {2, 8, 8}, 4, recipe);
+  }
+  void step() {
+    exe.step({{"input", x.data(), 4 * x.size()}, {"target", y.data(), 4 * y.size()}});
+    exe.wait();
+  }
+  [[nodiscard]] double scale() const { return store.read(optim::kLossScale).view().get(0); }
+};
+
+TEST(LowPrecision, AScaledLossBeyondF32SkipsTheStep) {
+  for (const std::string& device : devices()) {
+    SCOPED_TRACE(device);
+    ScaledStep scaled(device, 0x1p127);
+    const HostTensor before = scaled.store.read("5.weight");
+    for (int step = 1; step <= 3; ++step) {
+      scaled.step();
+      EXPECT_EQ(scaled.scale(), std::ldexp(1.0, 127 - step));
+    }
+    EXPECT_EQ(scaled.store.read("5.weight"), before);
+    while (const auto entry = scaled.exe.losses().pop()) {
+      EXPECT_TRUE(std::isfinite(entry->values[0]));
+    }
+  }
+}
+
+TEST(LowPrecision, ALossThatIsNotFiniteItselfIsReported) {
+  for (const std::string& device : devices()) {
+    SCOPED_TRACE(device);
+    ScaledStep scaled(device, 0x1p16);
+    scaled.step();
+    const HostTensor before = scaled.store.read("5.weight");
+    scaled.x[5] = std::numeric_limits<float>::quiet_NaN();
+    testing_support::expect_user_error(
+        ErrorCode::numerics,
+        device == "cuda"
+            ? "fetch \"loss\": value must be finite, got nan\n"
+              "note: in step 1; no variable was changed\n"
+              "help: run the step on device \"cpu\" to see which op gave it first"
+            : "placeholder \"input\": value must be finite, got nan at element 5 of f32[4,2,8,8]\n"
+              "note: in step 1; no variable was changed",
+        [&] { scaled.step(); });
+    EXPECT_EQ(scaled.scale(), 0x1p16);
+    EXPECT_EQ(scaled.store.read("5.weight"), before);
+    // Activations beyond f16 leave no loss either: a smaller scale would not help.
+    scaled.x[5] = 1e6F;
+    EXPECT_EQ(testing_support::error_of([&] { scaled.step(); }), "?");
   }
 }
 

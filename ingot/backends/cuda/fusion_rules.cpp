@@ -8,6 +8,7 @@
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/library_conv.h"
 #include "ingot/backends/cuda/map_kernel.h"
+#include "ingot/backends/cuda/move_chain.h"
 #include "ingot/backends/cuda/pool_window.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
@@ -107,6 +108,12 @@ Support joins_conversions(const Node& first, std::size_t count, const Node& cons
   return same ? Support::yes() : Support::no("the conversions differ in dtype");
 }
 
+bool makes_chain(std::span<const Node* const> region, const Node& consumer) {
+  std::vector<const Node*> nodes(region.begin(), region.end());
+  nodes.push_back(&consumer);
+  return is_move_chain(nodes);
+}
+
 bool is_producer(const Node& node) { return !is_pointwise(node) && !is_reduction(node); }
 
 }  // namespace
@@ -115,6 +122,9 @@ Support can_join(std::span<const Node* const> region, const Node& consumer, Step
   if (form == StepForm::throughput && converts_variable(consumer) &&
       std::ranges::all_of(region, [](const Node* node) { return converts_variable(*node); })) {
     return joins_conversions(*region.front(), region.size(), consumer);
+  }
+  if (form == StepForm::throughput && makes_chain(region, consumer)) {
+    return check_sizes(region, consumer);
   }
   if (is_producer(consumer)) {
     return Support::no(fmt::format("{} begins a kernel", consumer.op().name));

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "ingot/backends/cuda/contract_problem.h"
+#include "ingot/backends/cuda/move_chain.h"
 #include "ingot/backends/cuda/pool_window.h"
 #include "ingot/backends/cuda/reduce_region.h"
+#include "ingot/backends/cuda/vector_pool.h"
 #include "ingot/backends/cuda/vector_walk.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
@@ -122,6 +124,7 @@ const Shape& largest(const Node& node) {
 LayoutWish layout_wish(const Node& node) {
   if (node.outputs().empty()) return all_plain(node);
   if (&node.op() == &optimizer_update_op() || node.op().traits.any_layouts) return {};
+  if (is_move_chain(node)) return {};
   const Region region = region_of(node);
   if (region.producer != nullptr) {
     const Node& producer = *region.producer;
@@ -143,6 +146,7 @@ LayoutWish layout_wish(const Node& node) {
 bool takes_layout(const Node& node, const Layout& layout) {
   if (layout.is_plain() || &node.op() == &optimizer_update_op()) return true;
   if (is_conversions(node) || node.op().traits.any_layouts) return true;
+  if (is_move_chain(node)) return takes_chain_layout(node, layout);
   const Region region = region_of(node);
   const Shape& full = largest(node);
   const auto walk = VectorWalk::of(full, layout, vector_of(region, full), false);
@@ -156,7 +160,10 @@ bool takes_layout(const Node& node, const Layout& layout) {
   for (const Node::Output& output : node.outputs()) {
     if (!fits(output.type)) return false;
   }
-  if (region.producer != nullptr) return is_window(node) && !walk->is_padded();
+  if (region.producer != nullptr) {
+    if (!is_window(node) || walk->is_padded()) return false;
+    return &node.op() != &max_pool2d_grad_op() || fits_pool_tile(node);
+  }
   return std::ranges::all_of(region.reductions, [&](const Node* reduction) {
     return reduce_kind(*reduction) != ReduceKind::none && reduction->input_type(0).shape == full &&
            rows_of_output(ReduceAxes(*reduction), *walk) > 0;
