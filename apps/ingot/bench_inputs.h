@@ -6,12 +6,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "ingot/base/host_view.h"
 #include "ingot/base/philox.h"
+#include "ingot/base/philox_fill.h"
+#include "ingot/base/thread_pool.h"
 #include "ingot/engine/executable.h"
 #include "ingot/memory/buffer.h"
 #include "ingot/nn/models/models.h"
@@ -87,7 +90,16 @@ class Inputs {
     const auto items = static_cast<std::size_t>(label_type_.numel());
     float* const x = images_.back().data() + static_cast<std::size_t>(k) * pixels;
     std::int32_t* const y = labels_.back().data() + static_cast<std::size_t>(k) * items;
-    for (std::size_t i = 0; i < pixels; ++i) x[i] = 2.0f * philox_uniform(17, 2 * b, 0, i) - 1.0f;
+    // Whoever trains has images to begin with: making these should not delay the first step.
+    constexpr std::size_t kTask = std::size_t{1} << 16;
+    ThreadPool threads(pixels > kTask ? default_thread_count() : 1);
+    threads.parallel_for(static_cast<std::int64_t>((pixels + kTask - 1) / kTask),
+                         [&](std::int64_t task, int) {
+                           const std::size_t first = static_cast<std::size_t>(task) * kTask;
+                           const std::span part(x + first, std::min(kTask, pixels - first));
+                           philox_fill_uniform(part, 17, 2 * b, 0, first);
+                           for (float& value : part) value = 2.0f * value - 1.0f;
+                         });
     for (std::size_t i = 0; i < items; ++i) {
       y[i] = static_cast<std::int32_t>(philox_below(17, 2 * b + 1, 0, i, classes_));
     }

@@ -4,22 +4,22 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "ingot/base/error.h"
-#include "ingot/base/philox.h"
+#include "ingot/base/thread_pool.h"
 #include "ingot/runtime/convert_layout.h"
+#include "ingot/runtime/initial_value.h"
 
 namespace ingot {
 namespace {
 
-/// FNV-1a, folded to 32 bits: the variable's random stream.
-std::uint32_t stream_of(std::string_view name) {
-  std::uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char c : name) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  }
-  return static_cast<std::uint32_t>(hash ^ (hash >> 32));
+// Elements above which threads are started to make them.
+constexpr std::int64_t kManyElements = std::int64_t{1} << 18;
+
+bool is_zero(const Initializer& init) {
+  return init.kind == Initializer::Kind::constant && init.a == 0;
 }
 
 std::int64_t aligned(std::int64_t bytes, std::int64_t alignment) {
@@ -31,20 +31,7 @@ std::int64_t aligned(std::int64_t bytes, std::int64_t alignment) {
 HostTensor initial_value(const TensorType& type, const Initializer& init, std::string_view name,
                          std::uint64_t seed) {
   HostTensor tensor(type);
-  if (init.kind == Initializer::Kind::constant && init.a == 0) return tensor;  // zeros as it is
-  const HostView view = tensor.view();
-  const std::uint32_t stream = stream_of(name);
-  for (std::int64_t i = 0; i < view.numel(); ++i) {
-    const auto index = static_cast<std::uint64_t>(i);
-    double value = init.a;
-    if (init.kind == Initializer::Kind::uniform) {
-      value =
-          init.a + (init.b - init.a) * static_cast<double>(philox_uniform(seed, stream, 0, index));
-    } else if (init.kind == Initializer::Kind::normal) {
-      value = init.a + init.b * philox_normal(seed, stream, 0, index);
-    }
-    view.set(i, value);
-  }
+  if (!is_zero(init)) write_initial_value(tensor.view(), init, name, seed);
   return tensor;
 }
 
@@ -77,6 +64,7 @@ void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
   std::array<std::vector<std::pair<const VariableRequest*, std::int64_t>>, kRoles> fresh;
   std::array<std::int64_t, kRoles> totals{};
   std::vector<std::pair<const VariableRequest*, External>> externals;
+  std::int64_t made = 0;
   for (const VariableRequest& request : requests) {
     if (contains(request.name)) {
       const Segment& known = segment(request.name);
@@ -113,7 +101,10 @@ void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
     const auto role = static_cast<std::size_t>(request.role);
     fresh[role].emplace_back(&request, totals[role]);
     totals[role] += aligned(bytes, alignment);
+    if (!is_zero(request.init)) made += request.type.numel();
   }
+  std::optional<ThreadPool> threads;
+  if (made > kManyElements) threads.emplace(default_thread_count());
   const auto add = [this](const VariableRequest& request, std::byte* data, bool external) {
     auto segment = std::make_unique<Segment>(
         Segment{request.name, request.type, request.layout, request.role, data,
@@ -131,7 +122,7 @@ void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
     auto* base = static_cast<std::byte*>(arenas_.back().data());
     for (const auto& [request, offset] : fresh[role]) {
       add(*request, base + offset, false);
-      initialise(*segments_.back(), request->init);
+      initialise(*segments_.back(), request->init, threads ? &*threads : nullptr);
     }
   }
   for (const auto& [request, external] : externals) {
@@ -140,14 +131,19 @@ void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
   }
 }
 
-void VariableStore::initialise(const Segment& segment, const Initializer& init) {
-  if (segment.name == "rng.seed") {
-    HostTensor value(segment.type);
-    value.view().set_int(0, static_cast<std::int64_t>(seed_));
-    write(segment.name, value);
-    return;
+void VariableStore::initialise(const Segment& segment, const Initializer& init,
+                               ThreadPool* threads) {
+  const auto bytes = static_cast<std::size_t>(segment.bytes);
+  if (segment.name != "rng.seed" && is_zero(init)) {
+    return device_->fill(segment.data, std::byte{0}, bytes);
   }
-  write(segment.name, initial_value(segment.type, init, segment.name, seed_));
+  HostTensor value(segment.type);
+  if (segment.name == "rng.seed") {
+    value.view().set_int(0, static_cast<std::int64_t>(seed_));
+  } else {
+    write_initial_value(value.view(), init, segment.name, seed_, threads);
+  }
+  write(segment.name, value);
 }
 
 bool VariableStore::contains(std::string_view name) const { return by_name_.contains(name); }
@@ -187,6 +183,10 @@ void VariableStore::write(std::string_view name, const HostTensor& value) {
     throw user_error(ErrorCode::invalid_shape,
                      fmt::format("variable \"{}\": must be written with {}, got {}", name,
                                  s.type.to_string(), value.type().to_string()));
+  }
+  if (s.layout.is_plain()) {
+    device_->copy_to_device(s.data, value.view().data, static_cast<std::size_t>(s.bytes));
+    return;
   }
   std::vector<std::byte> physical(static_cast<std::size_t>(s.bytes));
   to_physical(value.view(), s.layout, physical.data());

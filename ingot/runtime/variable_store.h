@@ -18,6 +18,8 @@
 
 namespace ingot {
 
+class ThreadPool;
+
 /// What an Executable asks of the store for one variable.
 struct VariableRequest {
   std::string name;
@@ -92,7 +94,7 @@ class VariableStore {
     std::size_t bytes;
   };
 
-  void initialise(const Segment& segment, const Initializer& init);
+  void initialise(const Segment& segment, const Initializer& init, ThreadPool* threads);
 
   std::shared_ptr<Backend> backend_;
   std::shared_ptr<Device> device_;

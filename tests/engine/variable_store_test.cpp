@@ -1,0 +1,93 @@
+// What variables begin with, and how they lie.
+#include "ingot/runtime/variable_store.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "ingot/base/philox.h"
+#include "ingot/base/thread_pool.h"
+#include "ingot/runtime/convert_layout.h"
+#include "ingot/runtime/initial_value.h"
+
+namespace ingot {
+namespace {
+
+/// Each element's own number, from 1 on, so that none is padding's zero.
+HostTensor numbered(const TensorType& type) {
+  HostTensor tensor(type);
+  for (std::int64_t i = 0; i < type.numel(); ++i) tensor.view().set_int(i, i + 1);
+  return tensor;
+}
+
+TEST(ConvertLayout, EveryElementLiesWhereTheLayoutHasIt) {
+  for (const DType dtype : {DType::u8, DType::f16, DType::i32, DType::i64}) {
+    for (const auto& [tag, shape] : {std::pair<std::string_view, Shape>{"acdb", {3, 5, 4, 2}},
+                                     {"acdB8b", {2, 3, 4, 2}},
+                                     {"cdba", {4, 3, 1, 1}},
+                                     {"ABcd4b2a", {3, 5, 2, 2}},
+                                     {"ba", {9, 7}},
+                                     {"acdb", {2, 0, 4, 2}}}) {
+      const TensorType type{dtype, shape};
+      const Layout layout = Layout::parse(tag);
+      const HostTensor value = numbered(type);
+      const auto bytes = static_cast<std::size_t>(layout.physical_bytes(type));
+      std::vector<std::byte> physical(bytes, std::byte{0xff});
+      to_physical(value.view(), layout, physical.data());
+
+      std::vector<std::byte> expected(bytes, std::byte{0});
+      const std::size_t size = dtype_size(dtype);
+      const auto strides = shape.strides();
+      for (std::int64_t i = 0; i < type.numel(); ++i) {
+        std::array<std::int64_t, Shape::kMaxRank> index{};
+        for (int axis = 0; axis < shape.rank(); ++axis) {
+          const auto a = static_cast<std::size_t>(axis);
+          index[a] = i / strides[a] % shape[axis];
+        }
+        const auto at = static_cast<std::size_t>(layout.offset(shape, index.data()));
+        std::memcpy(expected.data() + at * size,
+                    value.bytes().data() + static_cast<std::size_t>(i) * size, size);
+      }
+      EXPECT_EQ(physical, expected) << tag << " of " << type.to_string();
+
+      HostTensor back(type);
+      to_logical(physical.data(), layout, back.view());
+      EXPECT_EQ(back, value) << tag << " of " << type.to_string();
+    }
+  }
+}
+
+// Longer than one task of a thread and than one row of the layout's table, and no multiple of any.
+TEST(VariableStore, ManyElementsAreThoseOfOne) {
+  const TensorType type{DType::f32, {37, 151, 7, 7}};
+  const Initializer normal = Initializer::normal(0.5, 2);
+  VariableStore store(make_backend("cpu"), 11);
+  store.prepare({{"w", type, Layout::parse("acdb"), VariableRole::parameter, normal},
+                 {"m", type, Layout::parse("acdb"), VariableRole::optimizer_state,
+                  Initializer::constant(0)}});
+  const HostTensor w = store.read("w");
+  EXPECT_EQ(w, initial_value(type, normal, "w", 11));
+  EXPECT_EQ(store.read("m"), HostTensor(type));
+
+  ThreadPool threads(3);
+  for (const Initializer& init : {normal, Initializer::uniform(-2, 3), Initializer::constant(4)}) {
+    HostTensor alone(type);
+    HostTensor shared(type);
+    write_initial_value(alone.view(), init, "w", 11);
+    write_initial_value(shared.view(), init, "w", 11, &threads);
+    EXPECT_EQ(alone, shared);
+  }
+  // The formula itself, for one stream: FNV-1a of "w", folded.
+  const std::uint64_t hash = (0xcbf29ce484222325ull ^ 'w') * 0x100000001b3ull;
+  const auto stream = static_cast<std::uint32_t>(hash ^ (hash >> 32));
+  for (const std::uint64_t i : {0ull, 1ull, 70000ull, 273762ull}) {
+    EXPECT_EQ(w.view().get(static_cast<std::int64_t>(i)),
+              static_cast<double>(static_cast<float>(0.5 + 2 * philox_normal(11, stream, 0, i))));
+  }
+}
+
+}  // namespace
+}  // namespace ingot
