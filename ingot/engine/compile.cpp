@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ingot/base/env.h"
+#include "ingot/base/tool_range.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/passes/pass_list.h"
@@ -21,6 +22,7 @@ class ExecutableBuilder {
 };
 
 Executable compile(const Graph& graph, VariableStore& store, const CompileOptions& options) {
+  const ToolRange range("ingot compile");
   check_environment();
   PassContext context(*store.backend());
   context.fixed_layouts = store.fixed_layouts();

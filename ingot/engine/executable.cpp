@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ingot/base/error.h"
+#include "ingot/base/tool_range.h"
 #include "ingot/base/trace.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/ir/core_ops.h"
@@ -243,6 +244,7 @@ Executable& Executable::operator=(Executable&&) noexcept = default;
 void Executable::run(std::span<const Feed> feeds) { run_steps(1, feeds); }
 
 void Executable::run_steps(int steps, std::span<const Feed> feeds) {
+  const ToolRange range(steps == 1 ? "ingot step" : "ingot steps");
   Impl& impl = *impl_;
   if (steps < 1) {
     throw user_error(ErrorCode::invalid_argument,

@@ -8,6 +8,7 @@
 #include "ingot/backends/cuda/kernel_timer.h"
 #include "ingot/backends/cuda/lanes.h"
 #include "ingot/backends/cuda/step_runner.h"
+#include "ingot/base/tool_range.h"
 
 namespace ingot::cuda {
 namespace {
@@ -208,6 +209,7 @@ class GraphRunner final : public StepRunner {
   }
 
   void capture() {
+    const ToolRange range("ingot capture");
     check(driver().StreamBeginCapture(stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
           "capturing the step");
     CaptureHandles handles(kLanes - 1);
