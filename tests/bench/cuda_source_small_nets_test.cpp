@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "ingot/backends/cuda/cuda_backend.h"
+#include "ingot/backends/cuda/local_slots.h"
+#include "ingot/backends/cuda/stage_levels.h"
 #include "ingot/backends/cuda/step_source.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/nn/models/models.h"
@@ -32,19 +34,67 @@ TEST(CudaSourceSmallNets, NearlyAllAreOneKernel) {
   EXPECT_GE(few, 45);
 }
 
-Schedule schedule_of(std::string_view model) {
+Program program_of(std::string_view model) {
   const nn::ModelInfo& info = nn::find_model(model);
   const nn::ModelOptions& m = info.defaults;
-  const Graph graph =
-      train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, 32, {});
-  return schedule(lower(graph), kH200);
+  return lower(train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, 32, {}));
 }
+Schedule schedule_of(std::string_view model) { return schedule(program_of(model), kH200); }
 
 TEST(CudaSourceSmallNets, BlocksWaitForOneAnotherAsSeldomAsTheDataAllows) {
   // Per image all the way to the weights' gradients; then their sums, each with its update.
   EXPECT_EQ(schedule_of("seed-cnn").phases.size(), 2u);
   // The widest product is no image's work.
   EXPECT_EQ(schedule_of("mlp784").phases.size(), 3u);
+}
+
+TEST(CudaSourceSmallNets, NoBlockDoesTwoUnitsOfAPhaseWhileOthersWait) {
+  for (const Phase& phase : schedule_of("mlp784").phases) {
+    std::int64_t units = phase.lanes;
+    for (const PlacedStage& placed : phase.grid) units += placed.stage.units;
+    EXPECT_LE(units, kH200.multiprocessors);
+  }
+}
+
+TEST(CudaSourceSmallNets, IndependentStagesOfAnItemRunAtOnceOnWarpsOfTheirOwn) {
+  const Program program = program_of("mlp784");
+  const Schedule schedule = cuda::schedule(program, kH200);
+  const std::vector<Level> levels = levels_of(program, schedule.phases[1].items);
+  // Two products, what the logits are needed for, two products back.
+  ASSERT_EQ(levels.size(), 5u);
+  const Level& middle = levels[2];
+  ASSERT_EQ(middle.stages.size(), 3u);
+  for (std::size_t i = 0; i < middle.stages.size(); ++i) {
+    EXPECT_EQ(middle.stages[i].first_warp, static_cast<int>(i));
+    EXPECT_EQ(middle.stages[i].placed->stage.threads_used, 32);
+  }
+}
+
+TEST(CudaSourceSmallNets, WhatAPhaseInFrontDoesNotChangeIsCopiedAhead) {
+  const Program program = program_of("mlp784");
+  const Schedule schedule = cuda::schedule(program, kH200);
+  const std::vector<PhaseLocals> locals = local_slots(program, schedule);
+  // Weights and biases were updated in the step before; the first product's results are just made.
+  int ahead = 0;
+  for (const LocalCopy& copy : locals[1].once) ahead += copy.early ? 1 : 0;
+  EXPECT_EQ(ahead, 4);
+  EXPECT_EQ(locals[1].once.size(), 4u);
+  const int results = schedule.phases[0].grid.front().stage.accesses.back().slot;
+  for (const LocalCopy& copy : locals[1].per_item) {
+    EXPECT_EQ(copy.early, copy.root != program.root_of(results));
+  }
+}
+
+TEST(CudaSourceSmallNets, ASumOfOneTermAnItemIsAddedUpAtOnce) {
+  for (const char* model : {"mlp784", "seed-cnn"}) {
+    for (const Phase& phase : schedule_of(model).phases) {
+      for (const PlacedStage& placed : phase.items) {
+        // Correct answers, and the last bias' gradient.
+        EXPECT_NE(placed.stage.what, "sum \"sum_0\"") << model;
+        EXPECT_NE(placed.stage.what, "sum \"sum_1\"") << model;
+      }
+    }
+  }
 }
 
 }  // namespace

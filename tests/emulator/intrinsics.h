@@ -38,12 +38,16 @@ DEV u16 float_to_bfloat(float f) {
 
 DEV void store_free(float* p, float v) { *p = v; }
 DEV void store_free(u16* p, u16 v) { *p = v; }
+DEV void store_free4(float* p, float a, float b, float c, float d) {
+  *(float4*)p = make_float4(a, b, c, d);
+}
+DEV void store_shared(float* p, float v) { *p = v; }
+DEV void store_shared4(float* p, float a, float b, float c, float d) { store_free4(p, a, b, c, d); }
 DEV void store_free_if(bool c, float* p, float v) {
   if (c) *p = v;
 }
 
-DEV u64 add_acq_rel(u64* p, u64 v) { return atomicAdd(p, v); }
-DEV void store_release(u64* p, u64 v) { *(volatile u64*)p = v; }
+DEV void add_release(u64* p, u64 v) { atomicAdd(p, v); }
 DEV u64 load_acquire(const u64* p) {
   ingot::emulator::table->yield();
   return *(const volatile u64*)p;

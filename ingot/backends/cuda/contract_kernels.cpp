@@ -31,7 +31,7 @@ struct TileForm {
   [[nodiscard]] int shared_bytes() const {
     if (dots) return bm * bn * (kThreads / 32) * 4;
     const int tiles = bk * (bm + 4 + bn + 4) * 4;
-    const int sums = groups > 1 ? tm * tn * (kThreads / groups) * 4 : 0;
+    const int sums = groups > 1 ? groups * bm * bn * 4 : 0;
     return std::max(tiles, sums);
   }
 };
@@ -133,7 +133,8 @@ class ContractKernel final : public CudaKernel {
   [[nodiscard]] bool separable(std::int64_t items) const override {
     if (problem_.batch == ContractProblem::Batch::none) return false;
     if (problem_.batch == ContractProblem::Batch::k) {
-      return batch_of_sum() == items && has_bare_result() &&
+      // An item that adds one term to a sum has nothing to add up.
+      return batch_of_sum() == items && problem_.k > items && has_bare_result() &&
              items * problem_.groups * problem_.m * problem_.n <= kMaxItemSums;
     }
     return true;
@@ -194,21 +195,60 @@ class ContractKernel final : public CudaKernel {
   }
 
   /// Stores an element whose producer's value is in `value`, at the coordinates c0, c1, ...
-  void write_results(std::string& code, const std::string& value) const {
+  void write_results(std::string& code, const std::string& value, bool early = false) const {
     const Shape& shape = problem_.result;
     std::vector<std::string> names;
     for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
     const Layout& layout = region_.producer->outputs().front().layout;
-    code +=
-        fmt::format("const i64 at = {};\n", offset_text(names, strides_of(layout, shape)->step));
+    code += write_place();
     ElementWriter writer(code, region_,
                          {region_.producer->output_type().shape, names, "at", layout});
     writer.bind(const_cast<Node*>(region_.producer)->output(), value);
     for (std::size_t r = 0; r < region_.results.size(); ++r) {
       const Value& result = region_.results[r];
       const std::string text = writer.value(result);
-      code += store_text(outputs()[r], result.dtype(), "at", text);
+      code += store_text(outputs()[r], result.dtype(), "at", text, early);
     }
+  }
+  /// DirectStore::row.
+  void write_rows(std::string& code, int n, bool whole) const {
+    const bool vectors =
+        whole && n % 4 == 0 && region_.producer->outputs().front().layout.is_plain() &&
+        std::ranges::all_of(region_.results,
+                            [](const Value& r) { return r.dtype() == DType::f32; });
+    const std::string loop = fmt::format("#pragma unroll\nfor (int p = 0; p < {}; ++p) {{\n", n);
+    if (!vectors) {
+      code += loop + "const u32 c3 = w + p;\nconst float total = totals[p];\nif (p < count) {\n";
+      write_results(code, "total");
+      code += "}\n}\n";
+      return;
+    }
+    for (std::size_t r = 0; r < region_.results.size(); ++r) {
+      code += fmt::format("float row{}[{}];\n", r, n);
+    }
+    code += loop + "const u32 c3 = w + p;\nconst float total = totals[p];\n" + write_place();
+    ElementWriter writer(code, region_,
+                         {region_.producer->output_type().shape,
+                          {"c0", "c1", "c2", "c3"},
+                          "at",
+                          region_.producer->outputs().front().layout});
+    writer.bind(const_cast<Node*>(region_.producer)->output(), "total");
+    for (std::size_t r = 0; r < region_.results.size(); ++r) {
+      const std::string value = writer.value(region_.results[r]);
+      code += fmt::format("row{}[p] = {};\n", r, value);
+    }
+    code += "}\nconst u32 c3 = w;\n" + write_place();
+    for (std::size_t r = 0; r < region_.results.size(); ++r) {
+      code += store_row_text(outputs()[r], "at", fmt::format("row{}", r), n);
+    }
+  }
+  /// Declares `at`, where the result with the coordinates c0, c1, ... lies.
+  [[nodiscard]] std::string write_place() const {
+    const Shape& shape = problem_.result;
+    std::vector<std::string> names;
+    for (int axis = 0; axis < shape.rank(); ++axis) names.push_back(fmt::format("c{}", axis));
+    const Layout& layout = region_.producer->outputs().front().layout;
+    return fmt::format("const i64 at = {};\n", offset_text(names, strides_of(layout, shape)->step));
   }
 
   [[nodiscard]] std::vector<Stage> dot_stages(const StageRequest& request,
@@ -294,14 +334,26 @@ class ContractKernel final : public CudaKernel {
                         problem_.constants, problem_.a);
     code += fmt::format("float b(int k, int n) const {{ {}{}{}\n}}\n", zero(check_n),
                         problem_.constants, problem_.b);
-    code +=
-        fmt::format("void store(int m, int n, float total) const {{\n{};\n{};\n", check_m, check_n);
+    // One result, of which each element is stored by itself, may find its operands early.
+    const bool early = splits == 1 && has_bare_result() && problem_.exists.empty();
+    code += fmt::format("typedef {} Early;\nEarly early(int m, int n) const {{\n",
+                        early ? early_type(CudaKernel::outputs()[0]) : "NoEarly");
+    if (early) {
+      code += "m = min(m, m1 - 1);\nn = min(n, n1 - 1);\n" + problem_.constants +
+              problem_.coordinates + write_place();
+    }
+    code += fmt::format("return {};\n}}\n",
+                        early ? early_load(CudaKernel::outputs()[0], "at") : "NoEarly()");
+    code += "void store(int m, int n, float total) const { store(m, n, total, early(m, n)); }\n";
+    code += fmt::format(
+        "void store(int m, int n, float total, const Early& early_) const {{\n{};\n{};\n", check_m,
+        check_n);
     code += problem_.constants + problem_.coordinates;
     if (!problem_.exists.empty()) code += fmt::format("if (!({})) return;\n", problem_.exists);
     if (splits > 1) {
       write_part(code, "part");
     } else {
-      write_results(code, "total");
+      write_results(code, "total", early);
     }
     code += "}\n};\n";
     const auto offset = [&](ContractProblem::Batch which, std::int64_t size) {
@@ -372,13 +424,15 @@ class ContractKernel final : public CudaKernel {
   /// The form without tiles, where it takes less than `cycles` in all.
   [[nodiscard]] std::vector<Stage> direct_stages(const StageRequest& request, const Stage& whole,
                                                  double cycles) const {
-    const auto store = [&](std::string& code, const std::string& value) {
-      if (request.reduced) {
-        write_part(code, "unit");
-      } else {
-        write_results(code, value);
-      }
-    };
+    const DirectStore store{
+        [&](std::string& code) {
+          if (request.reduced) {
+            write_part(code, "unit");
+          } else {
+            write_results(code, "total");
+          }
+        },
+        [&](std::string& code, int n, bool whole) { write_rows(code, n, whole); }};
     std::optional<DirectConv> direct = direct_conv(*region_.producer, region_, store);
     const auto rounds = static_cast<double>(ceil_div(request.items, request.multiprocessors));
     if (!direct || rounds * direct->cycles >= cycles) return {};

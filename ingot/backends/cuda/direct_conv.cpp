@@ -129,20 +129,20 @@ Cut weight_cut(const Sizes& s) {
   return best;
 }
 
-std::string call_store(const DirectStore& store, const std::string& coordinates) {
-  std::string code = coordinates;
-  store(code, "total");
-  return code;
-}
-
 DirectConv forward(const Sizes& s, const Cut& cut, const std::string& x, const std::string& weight,
                    const DirectStore& store) {
   DirectConv conv{.shared_bytes = static_cast<int>(cut.shared_bytes), .cycles = cut.cycles};
   conv.body = s.text(cut.pixels);
   conv.body += fmt::format(
       "const auto weight = [&](int o, int c, int tap) -> float {{ return {}; }};\n", weight);
-  conv.body += fmt::format("const auto keep = [&](u32 c1, u32 c2, u32 c3, float total) {{\n{}}};\n",
-                           call_store(store, "const u32 c0 = unit;\n"));
+  std::string keep =
+      fmt::format("const u32 c0 = unit;\nconst int count = {};\n",
+                  s.ow % cut.pixels == 0 ? fmt::format("{}", cut.pixels)
+                                         : fmt::format("min({}, {} - (int)w)", cut.pixels, s.ow));
+  store.row(keep, static_cast<int>(cut.pixels), s.ow % cut.pixels == 0);
+  conv.body += fmt::format(
+      "const auto keep = [&](u32 c1, u32 c2, u32 w, const float (&totals)[{}]) {{\n{}}};\n",
+      cut.pixels, keep);
   conv.body += fmt::format(
       "conv_item<Sizes, {}, {}, {}>({} + unit * (Sizes::C * Sizes::H * Sizes::W), weight, keep, "
       "smem);\n",
@@ -154,10 +154,10 @@ DirectConv weight_grad(const Sizes& s, const Cut& cut, const std::string& x,
                        const std::string& grad, const DirectStore& store) {
   DirectConv conv{.shared_bytes = static_cast<int>(cut.shared_bytes), .cycles = cut.cycles};
   conv.body = s.text(4);
+  std::string keep = "const u32 c2 = tap / Sizes::KW, c3 = tap % Sizes::KW;\n";
+  store.one(keep);
   conv.body +=
-      fmt::format("const auto keep = [&](u32 c0, u32 c1, u32 tap, float total) {{\n{}}};\n",
-                  call_store(store, "const u32 c2 = tap / Sizes::KW, c3 = tap % Sizes::KW;\n"));
-  // Operands are aligned as their item's first element is: to 16 bytes where rows are.
+      fmt::format("const auto keep = [&](u32 c0, u32 c1, u32 tap, float total) {{\n{}}};\n", keep);
   const bool vectors = s.ow % 4 == 0;
   conv.body += fmt::format(
       "weight_grad_item<Sizes, {}, {}, {}, {}, {}>({} + unit * (Sizes::C * Sizes::H * Sizes::W), "

@@ -15,9 +15,15 @@ struct DirectConv {
   double cycles = 0;  ///< expected, of one item
 };
 
-/// Appends what stores the element `value` of the result at c0 (the item, unless the result is a
-/// sum over items), c1, c2, c3.
-using DirectStore = std::function<void(std::string& code, const std::string& value)>;
+/// What stores the results.
+struct DirectStore {
+  /// Appends what stores the element `total` at c0 (the item, unless the result is a sum over
+  /// items), c1, c2, c3.
+  std::function<void(std::string& code)> one;
+  /// Appends what stores the first `count`, or all n where it is `whole`, of `totals[n]`:
+  /// neighbours at c0, c1, c2 from w on.
+  std::function<void(std::string& code, int n, bool whole)> row;
+};
 
 /// Of a conv2d, conv2d_input_grad or conv2d_weight_grad in f32; none where its memory would not fit
 /// or its window is one that this form does not have.

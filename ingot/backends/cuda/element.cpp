@@ -39,8 +39,19 @@ std::string pointer_to(int slot, DType dtype, bool writable) {
   return fmt::format("(({}{}*)@{}@)", writable ? "" : "const ", storage_type(dtype), slot);
 }
 
-std::string store_text(int slot, DType dtype, const std::string& at, const std::string& value) {
-  return fmt::format("@={}|{}|{}|{}@\n", slot, storage_type(dtype), at, value);
+std::string store_text(int slot, DType dtype, const std::string& at, const std::string& value,
+                       bool early) {
+  return fmt::format("@={}|{}{}|{}|{}@\n", slot, storage_type(dtype), early ? "~" : "", at, value);
+}
+
+std::string store_row_text(int slot, const std::string& at, const std::string& values, int n) {
+  return fmt::format("@={}|float*{}|{}|{}@\n", slot, n, at, values);
+}
+
+std::string early_type(int slot) { return fmt::format("@:{}|@", slot); }
+
+std::string early_load(int slot, const std::string& at) {
+  return fmt::format("@:{}|{}@", slot, at);
 }
 
 std::string literal(double value, DType dtype) {

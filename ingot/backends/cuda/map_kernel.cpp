@@ -181,6 +181,7 @@ std::vector<Stage> map_stages(const StageRequest& request, const CudaKernel& ker
     stage.units_per_item = (elements + chunk - 1) / chunk;
     stage.units = items * stage.units_per_item;
     stage.body = map_body(region, own, kernel, shape, elements, stage.units_per_item, per_thread);
+    if (elements <= kThreads) stage.threads_used = static_cast<int>((elements + 31) / 32 * 32);
     stage.accesses = all_accesses(request, kernel);
     stage.flops = 2.0 * static_cast<double>(shape.numel());
     stage.bytes = bytes;

@@ -80,8 +80,8 @@ class OptimizerKernel final : public CudaKernel {
     update.slot = inputs()[operand(tensor, 1)];
     const auto read = [&](std::size_t input, const std::string& name, const std::string& at) {
       const DType type = node().input_type(input).dtype;
-      update.body += fmt::format("const {} {} = get({}, {});\n", compute_type(type), name,
-                                 pointer_to(inputs()[input], type), at);
+      update.loads.push_back({std::string(compute_type(type)), name,
+                              fmt::format("get({}, {})", pointer_to(inputs()[input], type), at)});
       update.accesses.push_back({inputs()[input], false, false});
     };
     for (std::size_t s = 0; s < scalars_; ++s) read(s, fmt::format("s{}", s), "0");

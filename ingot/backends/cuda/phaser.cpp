@@ -52,7 +52,8 @@ class Phaser {
     return std::ranges::any_of(placed.stage.accesses, [&](const Access& access) {
       return access.write && access.slot >= 0 &&
              std::ranges::any_of(program_.fetches, [&](const BoundFetch& fetch) {
-               return fetch.ring_index >= 0 &&
+               const Slot& slot = program_.slots[static_cast<std::size_t>(fetch.slot)];
+               return fetch.ring_index >= 0 && is_float(slot.value.dtype()) &&
                       program_.root_of(fetch.slot) == program_.root_of(access.slot);
              });
     });

@@ -34,7 +34,10 @@ class ReduceKernel final : public CudaKernel {
   }
 
   [[nodiscard]] bool separable(std::int64_t items) const override {
-    return loop_.rank() > 0 && loop_[0] == items && loop_.numel() > 0;
+    // An item that adds one term to a sum has nothing to add up.
+    const bool sums_items_alone = axes_.reduced_axes == std::vector<int>{0};
+    return loop_.rank() > 0 && loop_[0] == items && loop_.numel() > 0 &&
+           !(sums_items_alone && work_.beside().empty());
   }
 
   [[nodiscard]] std::vector<Stage> stages(const StageRequest& request) const override {
@@ -96,12 +99,11 @@ class ReduceKernel final : public CudaKernel {
         work_.write_shift(code, *region.reductions[n], kept, fmt::format("shift{}", n));
       }
     }
-    ElementWriter writer(code, region, work_.place(code, kept, reduced, "i"));
+    ElementWriter writer(code, region, work_.place(code, kept, reduced, "i", "r"));
     for (const int r : work_.beside()) {
       const Value& result = region.results[static_cast<std::size_t>(r)];
-      code += fmt::format("put({}, i, {});\n",
-                          pointer_to(outputs()[static_cast<std::size_t>(r)], result.dtype(), true),
-                          writer.value(result));
+      const std::string value = writer.value(result);
+      code += store_text(outputs()[static_cast<std::size_t>(r)], result.dtype(), "i", value);
     }
     for (std::size_t n = 0; n < region.reductions.size(); ++n) {
       const Node* reduction = region.reductions[n];

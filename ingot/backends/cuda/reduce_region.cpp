@@ -72,7 +72,8 @@ double ReduceRegion::bytes() const {
 }
 
 Place ReduceRegion::place(std::string& code, const std::vector<std::string>& kept,
-                          const std::vector<std::string>& reduced, const std::string& name) const {
+                          const std::vector<std::string>& reduced, const std::string& name,
+                          const std::string& flat) const {
   std::vector<std::string> all(static_cast<std::size_t>(loop_.rank()));
   for (std::size_t i = 0; i < kept.size(); ++i) {
     all[static_cast<std::size_t>(axes_.kept_axes[i])] = kept[i];
@@ -81,9 +82,44 @@ Place ReduceRegion::place(std::string& code, const std::vector<std::string>& kep
     all[static_cast<std::size_t>(axes_.reduced_axes[i])] = reduced[i];
   }
   const Layout layout = layout_of(region_, loop_);
+  const auto strides = broadcast_strides(loop_, loop_, layout);
+  const bool merges =
+      !flat.empty() && layout.is_plain() && axes_.reduced.numel() < (std::int64_t{1} << 31);
   code += fmt::format("const i64 {} = {};\n", name,
-                      offset_text(all, broadcast_strides(loop_, loop_, layout)));
+                      merges ? merged_offset(all, strides, flat) : offset_text(all, strides));
   return {loop_, std::move(all), name, layout};
+}
+
+/// offset_text() where neighbours among the reduced axes of a plain layout are one axis.
+std::string ReduceRegion::merged_offset(const std::vector<std::string>& all,
+                                        const std::vector<std::int64_t>& strides,
+                                        const std::string& flat) const {
+  std::vector<std::string> names;
+  std::vector<std::int64_t> steps;
+  for (const int axis : axes_.kept_axes) {
+    names.push_back(all[static_cast<std::size_t>(axis)]);
+    steps.push_back(strides[static_cast<std::size_t>(axis)]);
+  }
+  std::int64_t below = 1;
+  for (std::size_t end = axes_.reduced_axes.size(); end > 0;) {
+    std::size_t begin = end - 1;
+    while (begin > 0 && axes_.reduced_axes[begin] == axes_.reduced_axes[begin - 1] + 1) --begin;
+    std::int64_t size = 1;
+    for (std::size_t i = begin; i < end; ++i) size *= axes_.reduced[static_cast<int>(i)];
+    std::string name =
+        below == 1 ? fmt::format("(u32){}", flat) : fmt::format("((u32){} / {}u)", flat, below);
+    if (begin > 0) name = fmt::format("({} % {}u)", name, size);
+    names.push_back(std::move(name));
+    // Broadcasting aside, which the loop itself knows nothing of, the last axis steps by one
+    // element.
+    std::int64_t step = 1;
+    for (int axis = axes_.reduced_axes[end - 1] + 1; axis < loop_.rank(); ++axis)
+      step *= loop_[axis];
+    steps.push_back(step);
+    below *= size;
+    end = begin;
+  }
+  return offset_text(names, steps);
 }
 
 std::string ReduceRegion::write_shift(std::string& code, const Node& reduction,

@@ -47,8 +47,11 @@ class ReduceRegion {
   [[nodiscard]] double bytes() const;
 
   /// All coordinates of the loop, from those of the two halves; `name` is its place in memory.
+  /// With `flat`, the number of the term that the reduced coordinates are of, neighbouring axes
+  /// need not be told apart for it.
   [[nodiscard]] Place place(std::string& code, const std::vector<std::string>& kept,
-                            const std::vector<std::string>& reduced, const std::string& name) const;
+                            const std::vector<std::string>& reduced, const std::string& name,
+                            const std::string& flat = "") const;
   /// The first term of an output: what moments are shifted by.
   std::string write_shift(std::string& code, const Node& reduction,
                           const std::vector<std::string>& kept, const std::string& name) const;
@@ -57,6 +60,9 @@ class ReduceRegion {
              const std::vector<std::string>& totals) const;
 
  private:
+  [[nodiscard]] std::string merged_offset(const std::vector<std::string>& all,
+                                          const std::vector<std::int64_t>& strides,
+                                          const std::string& flat) const;
   void put(std::string& code, const Node& reduction, int index, const std::string& out,
            const std::string& value) const;
 

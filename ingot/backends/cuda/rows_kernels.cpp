@@ -54,6 +54,7 @@ class RowsKernel final : public CudaKernel {
     stage.flops = 8 * elements;
     stage.bytes = 8 * elements;
     stage.body = body(rows, stage.units_per_item);
+    if (stage.units_per_item == 1) stage.threads_used = static_cast<int>(rows) * 32;
     return {std::move(stage)};
   }
 
@@ -69,26 +70,51 @@ class RowsKernel final : public CudaKernel {
     code += fmt::format("const {}* const x = {};\n", storage_type(dtype),
                         pointer_to(inputs()[0], dtype));
     code += fmt::format("const int C = {};\nconst i64 S = {};\n", rows_.length, rows_.inner);
+    // A short row is loaded once; lanes beyond it count for nothing.
+    code += is_short() ? "const bool has = lane < C;\n"
+                         "const float own_x = has ? get(x, start + lane * S) : -infinity();\n"
+                         "float top = own_x;\n"
+                       : "float top = -infinity();\n"
+                         "for (int c = lane; c < C; c += 32) top = op_max(top, get(x, start + c * "
+                         "S));\n";
     code +=
-        "float top = -infinity();\n"
-        "for (int c = lane; c < C; c += 32) top = op_max(top, get(x, start + c * S));\n"
-        "for (int d = 16; d > 0; d /= 2) top = op_max(top, __shfl_xor_sync(0xffffffffu, top, d));\n"
-        "float total = 0.0f;\n"
-        "for (int c = lane; c < C; c += 32) total += expf(get(x, start + c * S) - top);\n"
+        "#pragma unroll\n"
+        "for (int d = 16; d > 0; d /= 2) top = op_max(top, __shfl_xor_sync(0xffffffffu, top, "
+        "d));\n";
+    code += is_short()
+                ? "const float own_e = has ? expf(own_x - top) : 0.0f;\nfloat total = own_e;\n"
+                : "float total = 0.0f;\n"
+                  "for (int c = lane; c < C; c += 32) total += expf(get(x, start + c * S) - "
+                  "top);\n";
+    code +=
+        "#pragma unroll\n"
         "for (int d = 16; d > 0; d /= 2) total += __shfl_xor_sync(0xffffffffu, total, d);\n";
     code += has_labels(node().op()) ? label_part() : element_part();
     return code + "}\n";
   }
 
+  /// Whether a lane has at most one element of a row.
+  [[nodiscard]] bool is_short() const { return rows_.length <= 32; }
+  /// The head of a loop over the lane's elements c, and texts of such an element.
+  [[nodiscard]] std::string each() const {
+    return is_short() ? "if (const int c = lane; has) " : "for (int c = lane; c < C; c += 32) ";
+  }
+  [[nodiscard]] std::string element(std::string_view stride) const {
+    return is_short() ? "own_x" : fmt::format("get(x, start + c * {})", stride);
+  }
+  [[nodiscard]] std::string exponential(std::string_view stride) const {
+    return is_short() ? "own_e" : fmt::format("expf({} - top)", element(stride));
+  }
+
   [[nodiscard]] std::string element_part() const {
     const DType out = node().output_type().dtype;
     const bool is_log = &node().op() == &log_softmax_op();
+    const std::string value = is_log ? fmt::format("{} - top - log_total", element("S"))
+                                     : fmt::format("{} * scale", exponential("S"));
     return fmt::format(
-        "{}for (int c = lane; c < C; c += 32) put({}, start + c * S, {});\n",
+        "{}{}{}",
         is_log ? "const float log_total = logf(total);\n" : "const float scale = 1.0f / total;\n",
-        pointer_to(outputs()[0], out, true),
-        is_log ? "get(x, start + c * S) - top - log_total"
-               : "expf(get(x, start + c * S) - top) * scale");
+        each(), store_text(outputs()[0], out, "start + c * S", value));
   }
 
   [[nodiscard]] std::string label_part() const {
@@ -105,12 +131,12 @@ class RowsKernel final : public CudaKernel {
     if (node().inputs().size() > 2) {
       code += fmt::format(
           "const float g = get({}, row), scale = 1.0f / total;\n"
-          "for (int c = lane; c < C; c += 32) {{\n"
-          "const float q = {} + (c == label ? {} : 0.0f);\n"
-          "put({}, start + c, (expf(get(x, start + c) - top) * scale - q) * g);\n}}\n",
-          pointer_to(inputs()[2], node().input_type(2).dtype),
+          "{} {{\nconst float q = {} + (c == label ? {} : 0.0f);\n{}}}\n",
+          pointer_to(inputs()[2], node().input_type(2).dtype), each(),
           literal(smoothing / static_cast<double>(rows_.length), DType::f32),
-          literal(1 - smoothing, DType::f32), pointer_to(outputs()[0], out, true));
+          literal(1 - smoothing, DType::f32),
+          store_text(outputs()[0], out, "start + c",
+                     fmt::format("({} * scale - q) * g", exponential("1"))));
       return code;
     }
     code += "float target = get(x, start + label) - top;\n";
@@ -123,8 +149,7 @@ class RowsKernel final : public CudaKernel {
           literal(1 - smoothing, DType::f32),
           literal(smoothing / static_cast<double>(rows_.length), DType::f32));
     }
-    code += fmt::format("if (lane == 0) put({}, row, logf(total) - target);\n",
-                        pointer_to(outputs()[0], out, true));
+    code += "if (lane == 0) " + store_text(outputs()[0], out, "row", "logf(total) - target");
     return code;
   }
 

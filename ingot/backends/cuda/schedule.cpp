@@ -7,6 +7,7 @@
 
 #include "ingot/backends/cuda/batch_axes.h"
 #include "ingot/backends/cuda/cuda_kernel.h"
+#include "ingot/backends/cuda/grid_shares.h"
 #include "ingot/backends/cuda/phaser.h"
 #include "ingot/backends/cuda/step_stages.h"
 #include "ingot/backends/cuda/update_sinks.h"
@@ -124,14 +125,14 @@ double stage_cycles(const Program& program, const Stage& stage, std::int64_t ite
   const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
   if (stage.mode == Mode::item) {
     const auto rounds = static_cast<double>(ceil_div(items, blocks));
-    if (stage.unit_cycles > 0) {
-      return rounds * static_cast<double>(stage.units_per_item) * stage.unit_cycles;
-    }
     const double share = 1.0 / static_cast<double>(items);
-    const double flops = stage.flops * share;
     // Every item reads what it does not have to itself in full.
-    return facts.stage + rounds * std::max(flops / kFlopsPerCycle,
-                                           (bytes * share + shared_bytes) / kBytesPerCycle);
+    const double moving = (bytes * share + shared_bytes) / kBytesPerCycle;
+    if (stage.unit_cycles > 0) {
+      return rounds *
+             std::max(static_cast<double>(stage.units_per_item) * stage.unit_cycles, moving);
+    }
+    return facts.stage + rounds * std::max(stage.flops * share / kFlopsPerCycle, moving);
   }
   const std::int64_t used =
       stage.mode == Mode::single ? 1 : std::min<std::int64_t>(blocks, stage.units);
@@ -151,64 +152,112 @@ std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, b
   });
 }
 
-Schedule schedule(const Program& program, const GpuFacts& gpu) {
-  const LatencyFacts facts;
-  const BatchAxes batch = find_batch(program);
-  Sequencer sequencer(program, gpu);
-  const auto cut = [&](const Launch& launch, int main_index) {
+namespace {
+
+/// Cuts and orders a step's stages.
+class Scheduler {
+ public:
+  Scheduler(const Program& program, const GpuFacts& gpu)
+      : program_(program), gpu_(gpu), batch_(find_batch(program)) {}
+
+  Schedule run() {
+    Schedule result = order();
+    const auto cut = [&](int node, int processors) {
+      for (const auto* list : {&program_.main, &program_.commit}) {
+        for (const Launch& launch : *list) {
+          if (launch.node->id() != node) continue;
+          return kernel_of(launch).stages({.launch = launch, .multiprocessors = processors});
+        }
+      }
+      return std::vector<Stage>{};
+    };
+    shares_ = grid_shares(program_, gpu_, result.phases, cut);
+    return shares_.empty() ? std::move(result) : order();
+  }
+
+ private:
+  [[nodiscard]] StageRequest grid_request(const Launch& launch) const {
+    const auto it = shares_.find(launch.node->id());
+    return {.launch = launch,
+            .multiprocessors = it == shares_.end() ? gpu_.multiprocessors : it->second};
+  }
+
+  [[nodiscard]] std::vector<Stage> cut(const Launch& launch, int main_index) const {
+    const LatencyFacts facts;
     const CudaKernel& kernel = kernel_of(launch);
-    std::vector<Stage> grid = kernel.stages(sequencer.grid_request(launch));
+    std::vector<Stage> grid = kernel.stages(grid_request(launch));
     for (Stage& stage : grid) {
       if (stage.units == 1) stage.mode = Mode::single;
     }
-    if (main_index < 0 || batch.items < 2) return grid;
-    const BatchUse& use = batch.main[static_cast<std::size_t>(main_index)];
-    if (use.kind == BatchUse::Kind::none || !kernel.separable(batch.items)) return grid;
-    StageRequest request = sequencer.grid_request(launch);
+    if (main_index < 0 || batch_.items < 2) return grid;
+    const BatchUse& use = batch_.main[static_cast<std::size_t>(main_index)];
+    if (use.kind == BatchUse::Kind::none || !kernel.separable(batch_.items)) return grid;
+    StageRequest request{.launch = launch, .multiprocessors = gpu_.multiprocessors};
     request.mode = Mode::item;
-    request.items = batch.items;
+    request.items = batch_.items;
     request.item_inputs = use.item_inputs;
     request.reduced = use.kind == BatchUse::Kind::reduced;
     std::vector<Stage> items = kernel.stages(request);
     for (Stage& stage : items) {
       if (stage.mode == Mode::grid && stage.units == 1) stage.mode = Mode::single;
     }
-    const double by_item = item_cycles(program, items, batch.items, gpu.multiprocessors);
-    const double by_grid = grid_cycles(program, grid, gpu.multiprocessors);
+    const double by_item = item_cycles(program_, items, batch_.items, gpu_.multiprocessors);
+    const double by_grid = grid_cycles(program_, grid, gpu_.multiprocessors);
     // Staying with the item saves the barrier that all blocks would need.
     return by_item <= by_grid + facts.barrier ? items : grid;
-  };
-  Schedule result;
-  result.items = batch.items;
-  std::vector<PlacedStage> stages = sequencer.run(cut);
-  result.updates =
-      sink_updates(program, stages, [&](const Launch& launch, const std::vector<int>& updated) {
-        StageRequest request = sequencer.grid_request(launch);
-        request.updated = updated;
-        std::vector<Stage> rest = kernel_of(launch).stages(request);
-        for (Stage& stage : rest) {
-          stage.commit = true;
-          if (stage.units == 1) stage.mode = Mode::single;
-          drop_unused(stage);
-        }
-        return rest;
-      });
-  result.phases = phases_of(program, std::move(stages));
-  for (const Phase& phase : result.phases) {
-    result.cycles += facts.barrier;
-    double widest = 0;
-    double chain = 0;
-    for (const PlacedStage& placed : phase.items) {
-      chain += stage_cycles(program, placed.stage, batch.items, gpu.multiprocessors);
-    }
-    for (const auto* list : {&phase.every, &phase.grid, &phase.single}) {
-      for (const PlacedStage& placed : *list) {
-        widest += stage_cycles(program, placed.stage, batch.items, gpu.multiprocessors);
-      }
-    }
-    result.cycles += std::max(chain, widest);
   }
-  return result;
+
+  [[nodiscard]] Schedule order() const {
+    Schedule result;
+    result.items = batch_.items;
+    Sequencer sequencer(program_, gpu_);
+    std::vector<PlacedStage> stages =
+        sequencer.run([&](const Launch& launch, int index) { return cut(launch, index); });
+    result.updates =
+        sink_updates(program_, stages, [&](const Launch& launch, const std::vector<int>& updated) {
+          StageRequest request = grid_request(launch);
+          request.updated = updated;
+          std::vector<Stage> rest = kernel_of(launch).stages(request);
+          for (Stage& stage : rest) {
+            stage.commit = true;
+            if (stage.units == 1) stage.mode = Mode::single;
+            drop_unused(stage);
+          }
+          return rest;
+        });
+    result.phases = phases_of(program_, std::move(stages));
+    result.cycles = expected_cycles(result);
+    return result;
+  }
+
+  [[nodiscard]] double expected_cycles(const Schedule& schedule) const {
+    const LatencyFacts facts;
+    double cycles = 0;
+    const auto add = [&](double& sum, const std::vector<PlacedStage>& list) {
+      for (const PlacedStage& placed : list) {
+        sum += stage_cycles(program_, placed.stage, batch_.items, gpu_.multiprocessors);
+      }
+    };
+    for (const Phase& phase : schedule.phases) {
+      double widest = 0;
+      double chain = 0;
+      add(chain, phase.items);
+      for (const auto* list : {&phase.every, &phase.grid, &phase.single}) add(widest, *list);
+      cycles += facts.barrier + std::max(chain, widest);
+    }
+    return cycles;
+  }
+
+  const Program& program_;
+  const GpuFacts& gpu_;
+  BatchAxes batch_;
+  GridShares shares_;
+};
+
+}  // namespace
+
+Schedule schedule(const Program& program, const GpuFacts& gpu) {
+  return Scheduler(program, gpu).run();
 }
 
 }  // namespace ingot::cuda

@@ -63,6 +63,9 @@ struct Stage {
   std::int64_t units = 1;
   std::int64_t units_per_item = 0;  ///< mode item: units = items * units_per_item
   int shared_bytes = 0;
+  /// Threads, in whole warps, that the body has work for. With fewer than kThreads it uses no smem
+  /// and waits for no other warp, so that any warps can be those, counted by threadIdx.x from 0.
+  int threads_used = kThreads;
   /// Of a block, and blocks to a cluster: other than these only in a kernel of its own, which then
   /// has one block a unit.
   int threads = kThreads;
@@ -85,8 +88,13 @@ struct Stage {
 struct Update {
   int slot = -1;  ///< f32; each of its elements is stored once
   /// The inside of `void(const Params& P, i64 step, i64 i, float value, bool go)`, which stores
-  /// nothing without `go`.
+  /// nothing without `go`. It finds what `loads` read in variables of their names.
   std::string body;
+  /// Each the type, the name and the text of a value that may be read before `value` is known.
+  struct Load {
+    std::string type, name, text;
+  };
+  std::vector<Load> loads = {};
   std::vector<Access> accesses;  ///< besides the slot
 };
 
@@ -112,6 +120,13 @@ std::string_view compute_type(DType dtype);
 std::string pointer_to(int slot, DType dtype, bool writable = false);
 /// A statement that stores `value` as element `at` of the slot, in a form that a step can extend
 /// by what else is to be done with the element (see Update). `at` and `value` are evaluated once.
-std::string store_text(int slot, DType dtype, const std::string& at, const std::string& value);
+/// With `early`, the variable early_ has what early_load() gave for the same place.
+std::string store_text(int slot, DType dtype, const std::string& at, const std::string& value,
+                       bool early = false);
+/// Stores the array `values` of n floats as elements from `at` on, which is a multiple of n.
+std::string store_row_text(int slot, const std::string& at, const std::string& values, int n);
+/// The type of what a store to the slot needs besides the value, and an expression that reads it.
+std::string early_type(int slot);
+std::string early_load(int slot, const std::string& at);
 
 }  // namespace ingot::cuda

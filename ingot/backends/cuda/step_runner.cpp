@@ -24,8 +24,8 @@ struct ControlRecord {
   std::int64_t index = 0;
 };
 static_assert(sizeof(ControlRecord) == 40);
-// With the barrier's two counters, each in 256 bytes of its own.
-constexpr std::size_t kControlBytes = 3 * 256;
+// With the barrier's counter, in 256 bytes of its own.
+constexpr std::size_t kControlBytes = 2 * 256;
 
 // Cycles of a step above which blocks have more to do than to wait.
 constexpr double kLongStep = 100e3;

@@ -59,10 +59,10 @@ Stage finish_stage(const Program& program) {
   return stage;
 }
 
-std::string may_commit(const Program& program, bool check_numerics) {
-  // Without branches: the loads are under way at once.
-  std::string text = "(P.control->failed == 0) & (P.control->node < 0)";
-  if (!check_numerics) return text;
+std::string sound_so_far() { return "(P.control->failed == 0) & (P.control->node < 0)"; }
+
+std::string finite_fetches(const Program& program) {
+  std::string text;
   std::unordered_set<int> written;
   for (const Launch& launch : program.main) {
     for (const int output : launch.outputs) written.insert(program.root_of(output));
@@ -74,6 +74,10 @@ std::string may_commit(const Program& program, bool check_numerics) {
     text += fmt::format(" & op_finite(get({}, 0))", pointer_to(fetch.slot, dtype));
   }
   return text;
+}
+
+std::string may_commit(const Program& program, bool check_numerics) {
+  return sound_so_far() + (check_numerics ? finite_fetches(program) : "");
 }
 
 }  // namespace ingot::cuda

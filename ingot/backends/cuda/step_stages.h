@@ -9,6 +9,10 @@ namespace ingot::cuda {
 Stage copy_stage(const Program& program, const SlotCopy& copy, bool commit);
 /// Writes the scalar fetches to the ring and counts the step; after a failure notes that instead.
 Stage finish_stage(const Program& program);
+/// `bool` expression: nothing failed so far.
+std::string sound_so_far();
+/// What to append to it: that the scalar fetches which the main launches wrote are finite.
+std::string finite_fetches(const Program& program);
 /// `bool` expression: nothing failed so far and, when that is checked, the scalar fetches that the
 /// main launches wrote are finite.
 std::string may_commit(const Program& program, bool check_numerics);

@@ -68,6 +68,8 @@ std::string Binder::bind(const std::string& text, const PlacedStage& placed) {
       bound += workspace_text(placed);
     } else if (name.front() == '=') {
       bound += store(name.substr(1), placed.stage);
+    } else if (name.front() == ':') {
+      bound += early(name.substr(1));
     } else {
       bound += slot_text(std::stoi(name), placed.stage);
     }
@@ -115,7 +117,7 @@ std::string Binder::workspace_text(const PlacedStage& placed) {
   return text;
 }
 
-std::string Binder::slot_text(int slot, const Stage& stage) {
+std::string Binder::slot_text(int slot, const Stage& stage, bool global) {
   const int root = program_.root_of(slot);
   const bool own = sees_one_item(stage);
   const bool by_item = std::ranges::any_of(
@@ -126,14 +128,25 @@ std::string Binder::slot_text(int slot, const Stage& stage) {
     return fmt::format("({} + item * {})", pointer, bytes);
   };
   const auto it = locals_.find(root);
-  if (it == locals_.end()) return at_item(global_text(slot));
+  if (global || it == locals_.end()) return at_item(global_text(slot));
   const LocalPlace& place = it->second;
   if (place.item_bytes == 0) return at_item(fmt::format("(local + {})", place.offset));
   if (own) return fmt::format("(local + {})", place.offset);
   return fmt::format("(local + {} - item * {})", place.offset, place.item_bytes);
 }
 
-/// `parts`: slot|type|at|value
+/// `parts`: slot|at, or slot| for the type
+std::string Binder::early(const std::string& parts) {
+  const std::size_t bar = parts.find('|');
+  const std::string at = parts.substr(bar + 1);
+  const auto it = sinks_.find(program_.root_of(std::stoi(parts)));
+  if (it == sinks_.end()) return at.empty() ? "NoEarly" : "NoEarly()";
+  return at.empty() ? it->second.function + "_early"
+                    : fmt::format("{}_load(P, step, {})", it->second.function, at);
+}
+
+/// `parts`: slot|type|at|value, with ~ behind the type where early_ is at hand, or * and a number
+/// where the value is an array of so many.
 std::string Binder::store(const std::string& parts, const Stage& stage) {
   std::vector<std::string> part;
   std::size_t from = 0;
@@ -143,15 +156,43 @@ std::string Binder::store(const std::string& parts, const Stage& stage) {
     from = bar + 1;
   }
   const int slot = std::stoi(part[0]);
+  const int root = program_.root_of(slot);
   const std::string value = parts.substr(from);
-  const auto put = [&](const std::string& at, const std::string& what) {
-    return fmt::format("put(({}*){}, {}, {});", part[1], slot_text(slot, stage), at, what);
+  std::string& type = part[1];
+  const bool early = type.back() == '~';
+  if (early) type.pop_back();
+  const std::size_t star = type.find('*');
+  const bool row = star != std::string::npos;
+  const std::string count = row ? type.substr(star + 1) : "";
+  if (row) type.resize(star);
+
+  const auto sink = sinks_.find(root);
+  if (sink != sinks_.end() && row) {
+    const std::string element =
+        store(fmt::format("{}|{}|{} + p_|{}[p_]", slot, type, part[2], value), stage);
+    return fmt::format("for (int p_ = 0; p_ < {}; ++p_) {}", count, element);
+  }
+  const auto local = locals_.find(root);
+  const bool is_local = local != locals_.end();
+  const auto put_to = [&](bool global, const std::string& at, const std::string& what) {
+    return fmt::format("put{}{}(({}*){}, {}, {});", row ? "_row" : "",
+                       is_local && !global ? "_local" : "", type, slot_text(slot, stage, global),
+                       at, what);
   };
-  const auto it = sinks_.find(program_.root_of(slot));
-  if (it == sinks_.end()) return put(part[2], value);
-  const Sink& sink = it->second;
-  return fmt::format("{{ const i64 i_ = {}; const float v_ = {};\n{}{}(P, step, i_, v_, go); }}",
-                     part[2], value, sink.stored ? put("i_", "v_") + "\n" : "", sink.function);
+  const auto put = [&](const std::string& at, const std::string& what) {
+    if (!is_local || !local->second.through) return put_to(false, at, what);
+    // Where all blocks find the same, one stores it.
+    return fmt::format("{{ const i64 a_ = {}; const auto& w_ = {};\n{} {}{} }}", at, what,
+                       put_to(false, "a_", "w_"),
+                       local->second.item_bytes == 0 ? "if (blockIdx.x == 0) " : "",
+                       put_to(true, "a_", "w_"));
+  };
+  if (sink == sinks_.end()) return put(part[2], value);
+  const std::string& update = sink->second.function;
+  return fmt::format(
+      "{{ const i64 i_ = {}; const float v_ = {};\n{}{}(P, step, i_, v_, go, {}); }}", part[2],
+      value, sink->second.stored ? put("i_", "v_") + "\n" : "", update,
+      early ? "early_" : fmt::format("{}_load(P, step, i_)", update));
 }
 
 std::size_t Binder::index_of(const Pointer& pointer) {

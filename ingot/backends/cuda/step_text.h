@@ -22,6 +22,7 @@ std::string unit_loop(const std::string& units, const std::string& call, const S
 struct LocalPlace {
   std::int64_t offset = 0;
   std::int64_t item_bytes = 0;  ///< 0: all of it
+  bool through = false;         ///< what is stored goes to global memory, too
 };
 using LocalPlaces = std::unordered_map<int, LocalPlace>;  ///< by root
 
@@ -35,7 +36,7 @@ class Binder {
 
   /// What stores to a slot (a root) also calls.
   struct Sink {
-    std::string function;  ///< void(P, step, i, value, go)
+    std::string function;  ///< void(P, step, i, value, go, early); also NAME_load, NAME_early
     bool stored = true;    ///< whether the element is needed besides
   };
   void add_sink(int root, Sink sink) { sinks_[root] = std::move(sink); }
@@ -52,9 +53,10 @@ class Binder {
   [[nodiscard]] const std::vector<Pointer>& pointers() const noexcept { return pointers_; }
 
  private:
-  std::string slot_text(int slot, const Stage& stage);
+  std::string slot_text(int slot, const Stage& stage, bool global = false);
   std::string workspace_text(const PlacedStage& placed);
   std::string store(const std::string& parts, const Stage& stage);
+  std::string early(const std::string& parts);
   std::size_t index_of(const Pointer& pointer);
 
   const Program& program_;
