@@ -67,12 +67,12 @@ struct Weights {
   }
 };
 
-bool is_convolution(const Node& node) {
-  return node.op().name == "conv2d" || node.op().name == "conv2d_input_grad";
-}
-/// Whether the second operand is what the bugs are about.
+/// Whether the contraction slides a window over images; else it multiplies matrices.
+bool is_convolution(const Node& contraction) { return contraction.op().attr_index("stride") >= 0; }
+/// Whether the second operand is what the bugs are about: it is of a contraction, except where that
+/// makes a weight's gradient and is told the weight's shape.
 [[maybe_unused]] bool reads_weights(const Node& node) {
-  return is_convolution(node) || node.op().name == "matmul";
+  return node.op().traits.contraction && node.op().attr_index("weight_shape") < 0;
 }
 
 /// Runs the right kernel on wrong weights.

@@ -37,5 +37,13 @@ TEST(PlantedKernel, StandsBeforeConvolutionsThatRunThemselves) {
   EXPECT_FALSE(is_wrapped(*relu.node(), true));
 }
 
+TEST(PlantedKernel, StandsBeforeProductsOfMatrices) {
+  Graph graph;
+  const Value a = graph.placeholder("a", {DType::f32, {4, 4}});
+  const Value b = graph.placeholder("b", {DType::f32, {4, 4}});
+  EXPECT_EQ(is_wrapped(*ops::matmul(a, b).node(), true), kPlantedBugsAvailable);
+  EXPECT_FALSE(is_wrapped(*ops::add(a, b).node(), true));
+}
+
 }  // namespace
 }  // namespace ingot
