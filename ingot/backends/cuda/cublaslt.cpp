@@ -15,6 +15,7 @@ namespace ingot::cuda {
 namespace {
 
 struct Functions {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
 #define INGOT_CUBLASLT(name) decltype(&::cublasLt##name) name = nullptr;
 #include "ingot/backends/cuda/cublaslt.inc"
 #undef INGOT_CUBLASLT

@@ -14,6 +14,7 @@ namespace ingot::cuda {
 
 /// The functions that Ingot calls, by their names without the prefix `cudnn`.
 struct CudnnFunctions {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
 #define INGOT_CUDNN(name) decltype(&::cudnn##name) name = nullptr;
 #include "ingot/backends/cuda/cudnn.inc"
 #undef INGOT_CUDNN

@@ -10,6 +10,7 @@ namespace ingot::cuda {
 
 /// The functions that Ingot calls, by their names without the prefix `cu`.
 struct Driver {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
 #define INGOT_CUDA_DRIVER(name, symbol) decltype(&::cu##name) name = nullptr;
 #include "ingot/backends/cuda/driver.inc"
 #undef INGOT_CUDA_DRIVER
