@@ -59,7 +59,8 @@ FULL_PLAN = [
     Stage("release", "release", shows_conformance=True),
     Stage("asan+ubsan", "asan"),
     Stage("tsan", "tsan"),
-    Stage("no-onednn", "no-onednn", ctest=["-LE", "full|check|package"]),
+    # Without `cuda`: nothing of that backend is compiled otherwise than in release.
+    Stage("no-onednn", "no-onednn", ctest=["-LE", "full|check|package|cuda"]),
     Stage("fuzz", "fuzz", ctest=["-L", "fuzz"]),
     Stage("tidy", command=["python3", "scripts/tidy.py"], requires=("clang-tidy-19",)),
     Stage("neon", "neon", ctest=QUICK, requires=("aarch64-linux-gnu-g++",)),
