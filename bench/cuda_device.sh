@@ -3,7 +3,8 @@
 #
 #   bench/cuda_device.sh BIN [PART...]
 #
-# Parts: doctor conformance sanitizer check small first nets peers (default: all but peers), and two
+# Parts: doctor conformance sanitizer steps check small first nets peers (default: all but steps and
+# peers; steps needs `test_engine` and `test_engine_slow` in BIN), and two
 # that hold workloads with their peers, so that both are measured on one machine within one call:
 #   call1   first, small, resnet18-cifar, and the peers of seed-cnn to resnet18-cifar
 #   call2   resnet50 in bf16 and f16, and its peers
@@ -50,6 +51,12 @@ sanitizer() {
       --gtest_filter='softmax.*/cuda:batch_norm.*/cuda:max_pool2d*/cuda:matmul.*/cuda:conv2d.*/cuda' \
       2>&1 | tail -4
   done
+}
+
+# Whole steps in both forms; thousands of them, equal to the bit and in the memory that is planned.
+steps() {
+  timeout 120 "$bin/test_engine" --gtest_brief=1 --gtest_filter='GpuSteps.*:GpuMemory.*' 2>&1 | tail -20
+  timeout 240 "$bin/test_engine_slow" --gtest_brief=1 --gtest_filter='GpuLong.*' 2>&1 | tail -20
 }
 
 # The first step of every workload against the reference and the unfused step.
@@ -119,7 +126,7 @@ call2() { resnet50; resnet50_peers; }
 
 for part in $parts; do
   case $part in
-    doctor | conformance | sanitizer | check | small | first | nets | peers | call1 | call2)
+    doctor | conformance | sanitizer | steps | check | small | first | nets | peers | call1 | call2)
       echo "== $part"
       "$part" | tee "$out/$part.txt"
       ;;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "apps/ingot/bench_inputs.h"
+#include "apps/ingot/bench_memory.h"
 #include "apps/ingot/commands.h"
 #include "apps/ingot/process_time.h"
 #include "apps/ingot/profile.h"
@@ -148,16 +150,15 @@ int run_fixed(const BenchOptions& options, Executable& exe, const Inputs& inputs
   return 0;
 }
 
-/// What the device holds for the workload, and what of it is in use by anybody.
-struct DeviceMemory {
-  std::int64_t allocated = 0;
-  std::int64_t used = 0;
-
-  explicit DeviceMemory(Device& device) : allocated(device.allocation_stats().device_bytes.load()) {
-    const MemoryInfo info = device.memory_info();
-    used = static_cast<std::int64_t>(info.total_bytes - info.free_bytes);
-  }
-};
+/// What the workload is going to take of its device.
+std::vector<MemoryOwner> planned_memory(const VariableStore& store, const Executable& exe,
+                                        const Inputs& inputs, int steps_per_call) {
+  std::vector<MemoryOwner> owners = store.device_memory();
+  std::ranges::move(exe.device_memory({inputs.on_device(), steps_per_call}),
+                    std::back_inserter(owners));
+  if (inputs.on_device()) owners.push_back({"batches to feed", inputs.device_bytes()});
+  return owners;
+}
 
 /// Some steps that measure each kernel.
 void profile_steps(const std::string& file, const Graph& graph, VariableStore& store,
@@ -203,9 +204,13 @@ int run_bench(const BenchOptions& options) {
   const Graph graph = workload.graph(info.defaults, workload.batch);
   VariableStore store(
       reading_arguments([&] { return make_backend(options.device, backend_options); }), 1);
+  Device& device = *store.backend()->device();
+  BenchMemory memory{.used_at_start = used_bytes(device)};
   Executable exe = compile(graph, store, {.ring_capacity = kMaxSteps});
   const int per_call = options.steps_per_call;
   Inputs inputs(info.defaults, workload.batch, store.backend()->device(), per_call);
+  memory.planned = planned_memory(store, exe, inputs, per_call);
+  memory.batches = inputs.device_bytes();
   std::int64_t number = 0;
   inputs.step(exe, number++);
   exe.wait();
@@ -254,7 +259,7 @@ int run_bench(const BenchOptions& options) {
   const ProgramStats& stats = exe.stats();
   const std::int64_t peak = stats.arena_bytes + stats.constant_bytes + store.bytes();
   const double flops = stats.flops * median;
-  const DeviceMemory memory(*store.backend()->device());
+  memory.measure(device);
   if (!options.profile.empty()) profile_steps(options.profile, graph, store, inputs);
 
   if (options.json) {
@@ -270,8 +275,6 @@ int run_bench(const BenchOptions& options) {
                           {"samples_per_second", median * static_cast<double>(workload.batch)},
                           {"time_to_first_step_ms", first_step_ms},
                           {"peak_bytes", peak},
-                          {"device_bytes", memory.allocated},
-                          {"device_used_bytes", memory.used},
                           {"peak_resident_bytes", peak_resident_bytes()},
                           {"gflops_per_second", flops * 1e-9},
                           {"kernels", stats.kernels},
@@ -283,8 +286,10 @@ int run_bench(const BenchOptions& options) {
                           {"tune", options.tune},
                           {"losses_checked", losses.count},
                           {"last_loss", losses.last}});
+    memory.add_to(result);
     checks.add_to(result);
     std::printf("%s\n", result.dump().c_str());
+    memory.require_as_planned();
     return 0;
   }
   std::printf("%s, batch %lld, %s, device %s, %d thread(s), feeds on the %s, %d step(s) a call\n",
@@ -297,13 +302,12 @@ int run_bench(const BenchOptions& options) {
   std::printf("  first step %.0f ms after process start\n", first_step_ms);
   std::printf("  memory: %.2f MiB planned (variables, constants, arena), %d kernels, %d reorders\n",
               static_cast<double>(peak) / (1 << 20), stats.kernels, stats.reorders);
-  std::printf("  on the device: %.2f MiB allocated, %.2f MiB in use by all programs\n",
-              static_cast<double>(memory.allocated) / (1 << 20),
-              static_cast<double>(memory.used) / (1 << 20));
+  std::printf("%s", memory.text().c_str());
   std::printf("  checked: %s, %s, %lld losses\n",
               Checks::text(checks.reference, "the reference").c_str(),
               Checks::text(checks.unfused, "the unfused step").c_str(),
               static_cast<long long>(losses.count));
+  memory.require_as_planned();
   return 0;
 }
 

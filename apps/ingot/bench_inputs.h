@@ -50,8 +50,14 @@ class Inputs {
     add();
   }
   void fill_all() {
-    const auto calls = static_cast<std::size_t>(std::max(1, kBuffers / steps_));
-    while (images_.size() < calls) add();
+    while (images_.size() < calls()) add();
+  }
+  /// Of device memory, after fill_all().
+  [[nodiscard]] std::int64_t device_bytes() const {
+    return on_device()
+               ? static_cast<std::int64_t>(calls() * (image_elements() * sizeof(float) +
+                                                      label_elements() * sizeof(std::int32_t)))
+               : 0;
   }
 
   [[nodiscard]] bool on_device() const { return device_ != nullptr; }
@@ -69,13 +75,19 @@ class Inputs {
   void infer(Executable& exe, std::int64_t number) const { exe.run({image(buffer(number))}); }
 
  private:
+  [[nodiscard]] std::size_t calls() const {
+    return static_cast<std::size_t>(std::max(1, kBuffers / steps_));
+  }
+  // Larger than needed.
+  [[nodiscard]] std::size_t image_elements() const { return elements(image_type_) + 1024; }
+  [[nodiscard]] std::size_t label_elements() const { return elements(label_type_) + 16; }
   [[nodiscard]] std::size_t elements(const TensorType& type) const {
     return static_cast<std::size_t>(type.numel() * steps_);
   }
   void add() {
     const int call = static_cast<int>(images_.size());
-    images_.emplace_back(elements(image_type_) + 1024);
-    labels_.emplace_back(elements(label_type_) + 16);
+    images_.emplace_back(image_elements());
+    labels_.emplace_back(label_elements());
     for (int k = 0; k < steps_; ++k) {
       fill(static_cast<std::uint32_t>((call * steps_ + k) % kBuffers), k);
     }

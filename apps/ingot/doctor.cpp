@@ -1,9 +1,10 @@
 // `ingot doctor`: what this machine has, what is missing and how to get it.
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "apps/ingot/commands.h"
 #include "apps/ingot/output.h"
@@ -33,14 +34,22 @@ std::string processor() {
   return "unknown";
 }
 
+/// What a build or a machine may lack and run all the same.
+using Missing = std::vector<std::string>;
+
+void print_optional(std::string_view what, std::string_view value, Missing& missing) {
+  print_fact(what, value);
+  if (value.starts_with("missing")) missing.emplace_back(what);
+}
+
 /// Each returns how many things are wrong.
-int print_devices() {
+int print_devices(Missing& missing) {
   int problems = 0;
   for (const std::string& name : backend_names()) {
     try {
       const auto backend = make_backend(name);
       print_line(fmt::format("device {}:", name));
-      for (const auto& [what, value] : backend->facts()) print_fact(what, value);
+      for (const auto& [what, value] : backend->facts()) print_optional(what, value, missing);
     } catch (const Error& error) {
       // A machine without a GPU is whole all the same.
       const bool absent = error.kind() == ErrorKind::unsupported;
@@ -76,7 +85,7 @@ void print_data() {
   } catch (const Error&) {
     print_fact("digits", "not here; scripts/fetch_digits.sh gets it, or name a file: digits:FILE");
   }
-  print_fact("mnist", "name its folder: mnist:DIR");
+  print_fact("others", "name their folders: mnist:DIR, cifar:DIR, folder:DIR");
 }
 
 }  // namespace
@@ -86,12 +95,17 @@ int run_doctor(const DoctorOptions&) {
   print_fact("processor", processor());
   print_fact("threads", std::to_string(default_thread_count()));
   print_fact("libpng", data::png_library_version());
-  print_fact("libjpeg", data::jpeg_library_version());
+  Missing missing;
+  print_optional("libjpeg", data::jpeg_library_version(), missing);
   print_fact("zlib", data::zlib_library_version());
-  int problems = print_devices();
+  int problems = print_devices(missing);
   print_data();
   problems += print_environment();
-  print_line(problems == 0 ? "nothing is missing" : fmt::format("{} problem(s)", problems));
+  if (!missing.empty()) {
+    print_line(fmt::format("missing, each with its remedy above: {}", fmt::join(missing, ", ")));
+  }
+  if (problems > 0) print_line(fmt::format("{} problem(s)", problems));
+  if (missing.empty() && problems == 0) print_line("nothing is missing");
   return problems == 0 ? kDone : kFailed;
 }
 

@@ -1,7 +1,10 @@
 // `ingot plan MODEL`: parameters, FLOPs and memory of a training step before anything runs.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "apps/ingot/commands.h"
 #include "apps/ingot/usage.h"
@@ -13,6 +16,25 @@
 #include "ingot/train/training_graph.h"
 
 namespace ingot::cli {
+namespace {
+
+double mib(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+/// Every byte that a run allocates there, by where its feeds lie.
+void print_device_memory(const VariableStore& store, const Executable& exe) {
+  for (const bool on_device : {true, false}) {
+    std::vector<MemoryOwner> owners = store.device_memory();
+    std::ranges::move(exe.device_memory({.on_device = on_device}), std::back_inserter(owners));
+    std::printf("allocated with feeds on the %s, one step a call: %.2f MiB (%lld bytes)\n",
+                on_device ? "device" : "host", mib(total_bytes(owners)),
+                static_cast<long long>(total_bytes(owners)));
+    for (const MemoryOwner& owner : owners) {
+      std::printf("  %10.2f MiB  %s\n", mib(owner.bytes), owner.name.c_str());
+    }
+  }
+}
+
+}  // namespace
 
 int run_plan(const PlanOptions& options) {
   const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.model); });
@@ -32,7 +54,6 @@ int run_plan(const PlanOptions& options) {
   for (const Segment* segment : store.segments()) {
     if (segment->role == VariableRole::parameter) parameters += segment->type.numel();
   }
-  const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
   std::printf("%s, batch %lld, input f32%s, precision %s, device %s, SGD with momentum\n",
               std::string(info.name).c_str(), static_cast<long long>(options.batch),
               Shape{options.batch, m.channels, m.height, m.width}.to_string().c_str(),
@@ -50,6 +71,7 @@ int run_plan(const PlanOptions& options) {
           : 1.0);
   std::printf("peak             %.2f MiB\n",
               mib(store.bytes() + stats.constant_bytes + stats.arena_bytes));
+  if (!store.backend()->device()->host_visible()) print_device_memory(store, exe);
   std::printf("largest owners when the arena is fullest:\n");
   for (const MemoryOwner& owner : stats.largest) {
     std::printf("  %10.2f MiB  %s\n", mib(owner.bytes), owner.name.c_str());

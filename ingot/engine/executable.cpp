@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "ingot/base/error.h"
@@ -314,6 +315,19 @@ StepRing& Executable::losses() {
   return impl_->ring;
 }
 const ProgramStats& Executable::stats() const noexcept { return impl_->program.stats; }
+std::vector<MemoryOwner> Executable::device_memory(const FeedPlace& feeds) const {
+  std::vector<MemoryOwner> owners;
+  const Program& program = impl_->program;
+  if (program.constant_bytes > 0) owners.push_back({"constants", program.constant_bytes});
+  if (impl_->runner == nullptr) return owners;
+  std::vector<FeedMemory> fed;
+  for (const BoundFeed& feed : program.feeds) {
+    fed.push_back({nullptr, feeds.steps > 1 ? feed.type.bytes() : 0, feeds.on_device});
+  }
+  std::ranges::move(impl_->runner->memory(feeds.steps, fed), std::back_inserter(owners));
+  return owners;
+}
+
 const Graph& Executable::lowered() const noexcept { return *impl_->program.graph; }
 std::int64_t Executable::steps_run() const noexcept { return impl_->steps; }
 

@@ -34,6 +34,12 @@ struct Feed {
   bool on_device = false;
 };
 
+/// How a call is fed, for a plan of memory: all feeds alike.
+struct FeedPlace {
+  bool on_device = false;
+  int steps = 1;  ///< in one call; above 1: with stacked feeds
+};
+
 /// A Tensor's memory for a placeholder of its type; it must outlive the run. Errors: those of using
 /// the Tensor.
 Feed feed_of(std::string_view name, const Tensor& tensor);
@@ -74,6 +80,11 @@ class Executable {
   [[nodiscard]] StepRing& losses();
 
   [[nodiscard]] const ProgramStats& stats() const noexcept;
+  /// All that this Executable allocates on the device beside what its store does, by what it is
+  /// for, known before the first run: that run allocates what is missing, and later runs fed alike
+  /// nothing. With VariableStore::device_memory() of the store that several Executables share, it
+  /// is every byte that Ingot takes there.
+  [[nodiscard]] std::vector<MemoryOwner> device_memory(const FeedPlace& feeds = {}) const;
   /// Each kernel's part of a step, in order, with CompileOptions::profile; else empty.
   [[nodiscard]] std::vector<KernelTime> kernel_times() const;
   /// The Graph after all passes.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,13 @@ struct MemoryOwner {
   std::string name;
   std::int64_t bytes = 0;
 };
+
+/// Of all owners together.
+inline std::int64_t total_bytes(std::span<const MemoryOwner> owners) noexcept {
+  std::int64_t total = 0;
+  for (const MemoryOwner& owner : owners) total += owner.bytes;
+  return total;
+}
 
 struct ProgramStats {
   int kernels = 0;

@@ -11,6 +11,7 @@
 #include "ingot/base/function_ref.h"
 #include "ingot/base/step_error.h"
 #include "ingot/runtime/kernel_time.h"
+#include "ingot/runtime/program_stats.h"
 
 namespace ingot {
 
@@ -64,6 +65,10 @@ class Runner {
   virtual void rebind(std::span<std::byte* const> addresses) = 0;
   /// Where a slot's value lies on the device; feeds too.
   [[nodiscard]] virtual const std::byte* address(int slot) const = 0;
+  /// Device memory of its own, by what it is for, once a call of `steps` steps with such feeds has
+  /// run (only their `data` does not matter); further calls like it add nothing.
+  [[nodiscard]] virtual std::vector<MemoryOwner> memory(
+      int steps, std::span<const FeedMemory> feeds) const = 0;
   /// Nodes that the device is given for one step.
   [[nodiscard]] virtual int nodes() const noexcept = 0;
   /// What a profile has measured of the steps that wait() has seen; empty without one.

@@ -119,6 +119,12 @@ void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
     const auto role_name = variable_role_name(static_cast<VariableRole>(role));
     arenas_.push_back(Buffer::allocate(device_, bytes, role_name));
     arena_bytes_ += static_cast<std::int64_t>(bytes);
+    const auto owner = std::ranges::find(arena_owners_, role_name, &MemoryOwner::name);
+    if (owner != arena_owners_.end()) {
+      owner->bytes += static_cast<std::int64_t>(bytes);
+    } else {
+      arena_owners_.push_back({std::string(role_name), static_cast<std::int64_t>(bytes)});
+    }
     auto* base = static_cast<std::byte*>(arenas_.back().data());
     for (const auto& [request, offset] : fresh[role]) {
       add(*request, base + offset, false);
@@ -191,6 +197,12 @@ void VariableStore::write(std::string_view name, const HostTensor& value) {
   std::vector<std::byte> physical(static_cast<std::size_t>(s.bytes));
   to_physical(value.view(), s.layout, physical.data());
   device_->copy_to_device(s.data, physical.data(), physical.size());
+}
+
+std::vector<MemoryOwner> VariableStore::device_memory() const {
+  std::vector<MemoryOwner> owners = arena_owners_;
+  if (!scratch_.empty()) owners.push_back({"scratch arena", scratch_bytes()});
+  return owners;
 }
 
 void VariableStore::reserve_scratch(std::int64_t bytes) {

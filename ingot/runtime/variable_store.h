@@ -15,6 +15,7 @@
 #include "ingot/ir/graph.h"
 #include "ingot/memory/buffer.h"
 #include "ingot/runtime/backend.h"
+#include "ingot/runtime/program_stats.h"
 
 namespace ingot {
 
@@ -76,6 +77,8 @@ class VariableStore {
 
   /// Bytes of all arenas, external memory apart.
   [[nodiscard]] std::int64_t bytes() const noexcept { return arena_bytes_; }
+  /// All that the store allocates on its device: the arenas, by their role, and the scratch arena.
+  [[nodiscard]] std::vector<MemoryOwner> device_memory() const;
 
   /// The scratch arena that all Executables share; grows to the largest request. `version` changes
   /// when it moves.
@@ -103,6 +106,7 @@ class VariableStore {
   std::vector<std::unique_ptr<Segment>> segments_;
   std::unordered_map<std::string_view, Segment*> by_name_;
   std::vector<Buffer> arenas_;
+  std::vector<MemoryOwner> arena_owners_;  ///< one a role
   std::int64_t arena_bytes_ = 0;
   Buffer scratch_;
   int scratch_version_ = 0;

@@ -29,6 +29,12 @@ CUresult move(void* to, const void* from, std::size_t bytes) {
 
 int context_mark = 0;
 
+/// Whether CUDA_VISIBLE_DEVICES leaves the one GPU visible.
+bool visible() {
+  const char* const chosen = std::getenv("CUDA_VISIBLE_DEVICES");
+  return chosen == nullptr || std::strcmp(chosen, "0") == 0;
+}
+
 ingot::emulator::Launch make_launch(CUfunction function, ingot::emulator::Index grid,
                                     ingot::emulator::Index block, unsigned shared) {
   ingot::emulator::Launch launch;
@@ -49,7 +55,7 @@ extern "C" {
 CUresult cuInit(unsigned) {
   // Without a compiler there is nothing to run.
   static const bool works = ingot::emulator::compiler_works();
-  return works ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
+  return works && visible() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 
 CUresult cuDriverGetVersion(int* version) {

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "tests/engine/support/device_memory.h"
 #include "tests/engine/support/training.h"
 #include "tests/support/gpu_test.h"
 
@@ -36,17 +37,30 @@ TEST_F(GpuLong, AThousandStepsAreEqualToTheBitWhenRunAgain) {
   }
 }
 
-TEST_F(GpuLong, MemoryAfterTenThousandStepsIsThatAfterTen) {
-  testing_support::Training training({.model = "seed-cnn", .device = "cuda"});
-  training.steps(10);
-  training.executable().wait();
-  Device& device = *training.store().backend()->device();
-  const AllocationCounts counts = device.allocation_stats().counts();
-  const std::int64_t bytes = device.allocation_stats().device_bytes.load();
-  training.steps(9990);
-  training.executable().wait();
-  EXPECT_EQ(device.allocation_stats().counts(), counts);
-  EXPECT_EQ(device.allocation_stats().device_bytes.load(), bytes);
+/// In one kernel, as a captured graph, and with kernels that were chosen by timing.
+TEST_F(GpuLong, MemoryAfterTenStepsAndAfterThousandsIsAsPlanned) {
+  struct Case {
+    testing_support::TrainingSpec spec;
+    int steps;
+  };
+  for (const Case& each :
+       {Case{{.model = "seed-cnn", .device = "cuda"}, 10'000},
+        Case{{.model = "resnet18-cifar", .batch = 2, .size = 8, .device = "cuda"}, 10'000},
+        Case{{.model = "resnet18-cifar", .batch = 8, .device = "cuda", .tune = Tune::quick}, 50}}) {
+    SCOPED_TRACE(each.spec.model);
+    testing_support::Training training(each.spec);
+    const std::int64_t planned =
+        testing_support::planned_bytes(training.store(), training.executable());
+    training.steps(10);
+    training.executable().wait();
+    const AllocationStats& stats = training.store().backend()->device()->allocation_stats();
+    const AllocationCounts counts = stats.counts();
+    EXPECT_EQ(testing_support::allocated_bytes(training.store()), planned);
+    training.steps(each.steps - 10);
+    training.executable().wait();
+    EXPECT_EQ(stats.counts(), counts);
+    EXPECT_EQ(testing_support::allocated_bytes(training.store()), planned);
+  }
 }
 
 }  // namespace

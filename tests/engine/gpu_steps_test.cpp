@@ -233,23 +233,6 @@ TEST_F(GpuSteps, AllocateNothingAfterTheFirst) {
                        [&](int) { one.step(); });
 }
 
-TEST_F(GpuSteps, SayWhatTheirMemoryIsFor) {
-  Device& device = *backend_->device();
-  const std::int64_t before = device.allocation_stats().device_bytes.load();
-  const Data data(1);
-  VariableStore store(backend_, 1);
-  Executable exe = compile(net_.graph, store);
-  exe.step(data.step(0));
-  exe.wait();
-  const ProgramStats& stats = exe.stats();
-  const std::int64_t planned = stats.arena_bytes + stats.constant_bytes + store.bytes();
-  const std::int64_t rest = device.allocation_stats().device_bytes.load() - before - planned;
-  // Feeds and the control record, each with a copy on its way.
-  const auto fed = static_cast<std::int64_t>(data.pixels * sizeof(float));
-  EXPECT_GE(rest, fed);
-  EXPECT_LE(rest, 8 * fed + 4096);
-}
-
 TEST_F(GpuSteps, AreMeasuredKernelByKernel) {
   const Data data(1);
   VariableStore store(backend_, 1);

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include "ingot/backends/cuda/conv_library.h"
@@ -101,12 +102,17 @@ std::unique_ptr<Runner> CudaBackend::make_runner(const RunnerRequest& request) c
 
 std::vector<std::pair<std::string, std::string>> CudaBackend::facts() const {
   int version = 0;
+  int count = 0;
+  check(driver().DeviceGetCount(&count), "counting GPUs");
+  const char* const chosen = std::getenv("CUDA_VISIBLE_DEVICES");
   check(driver().DriverGetVersion(&version), "asking for the driver's version");
   const MemoryInfo memory = device_->memory_info();
   constexpr std::array<std::string_view, 1> kCudnn{"libcudnn.so.9"};
   constexpr std::array<std::string_view, 1> kNccl{"libnccl.so.2"};
   constexpr std::array<std::string_view, 2> kCublasLt{"libcublasLt.so.13", "libcublasLt.so.12"};
   return {{"gpu", facts_.name},
+          {"visible", fmt::format("{}, the first is used; CUDA_VISIBLE_DEVICES is {}", count,
+                                  chosen == nullptr ? "unset" : chosen)},
           {"capability", fmt::format("{}.{}", facts_.arch / 10, facts_.arch % 10)},
           {"multiprocessors", std::to_string(facts_.multiprocessors)},
           {"memory", fmt::format("{:.1f} GiB, {:.1f} free",

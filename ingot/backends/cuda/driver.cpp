@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "ingot/backends/cuda/library.h"
 #include "ingot/base/error.h"
@@ -36,8 +37,11 @@ struct Loaded {
     int count = 0;
     if (result == CUDA_SUCCESS) functions.DeviceGetCount(&count);
     if (result == CUDA_ERROR_NO_DEVICE || (result == CUDA_SUCCESS && count == 0)) {
-      trouble = "no visible GPU";
-      help = "see nvidia-smi and CUDA_VISIBLE_DEVICES";
+      const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+      trouble = visible == nullptr
+                    ? "a driver that finds no GPU"
+                    : fmt::format("none that CUDA_VISIBLE_DEVICES=\"{}\" leaves visible", visible);
+      help = "see nvidia-smi -L";
     } else if (result != CUDA_SUCCESS) {
       const char* text = nullptr;
       functions.GetErrorString(result, &text);

@@ -21,6 +21,11 @@ class FeedRing {
   FeedRing(const FeedRing&) = delete;
   FeedRing& operator=(const FeedRing&) = delete;
 
+  /// That it takes on the device for a feed of `bytes`.
+  [[nodiscard]] static std::int64_t device_bytes(std::int64_t bytes) noexcept {
+    return kPlaces * bytes;
+  }
+
   /// Copies `bytes` by the stream `copies`; what is enqueued on `reader` afterwards finds them at
   /// the address. `data` may be reused on return.
   const std::byte* copy(const std::byte* data, std::size_t bytes, CUstream copies, CUstream reader);
@@ -28,6 +33,8 @@ class FeedRing {
   void release(CUstream reader);
 
  private:
+  static constexpr int kPlaces = 3;
+
   struct Place {
     std::unique_ptr<Pinned> host;
     Buffer device;
@@ -41,7 +48,7 @@ class FeedRing {
   std::shared_ptr<CudaDevice> device_;
   std::string name_;
   std::size_t bytes_ = 0;
-  std::array<Place, 3> places_;
+  std::array<Place, kPlaces> places_;
   std::size_t next_ = 0;
 };
 

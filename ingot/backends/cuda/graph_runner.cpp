@@ -101,6 +101,15 @@ class GraphRunner final : public StepRunner {
     return times;
   }
 
+ protected:
+  /// A step reads its feeds where the captured copies put them.
+  [[nodiscard]] std::int64_t feed_bytes(std::size_t i, int, const FeedMemory&) const override {
+    return std::max<std::int64_t>(program().feeds[i].type.bytes(), 1);
+  }
+  [[nodiscard]] std::int64_t staged_bytes(std::size_t i, const FeedMemory& feed) const override {
+    return feed.on_device ? 0 : FeedRing::device_bytes(program().feeds[i].type.bytes());
+  }
+
  private:
   /// A feed on its way into the step's own memory: a node whose source may change.
   struct FeedNode {
@@ -128,9 +137,8 @@ class GraphRunner final : public StepRunner {
   void make_feeds() {
     feeds_.resize(program().feeds.size());
     for (std::size_t i = 0; i < feeds_.size(); ++i) {
-      const std::int64_t bytes = program().feeds[i].type.bytes();
-      feeds_[i].bytes = static_cast<std::size_t>(bytes);
-      feed_data()[i] = feed_buffer(i, std::max<std::int64_t>(bytes, 1));
+      feeds_[i].bytes = static_cast<std::size_t>(program().feeds[i].type.bytes());
+      feed_data()[i] = feed_buffer(i, feed_bytes(i, 1, {}));
     }
     unbind();
   }

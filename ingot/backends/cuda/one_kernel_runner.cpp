@@ -21,9 +21,8 @@ class OneKernelRunner final : public StepRunner {
       if (feed.on_device) {
         feed_data()[i] = const_cast<std::byte*>(feed.data);
       } else {
-        const std::int64_t bytes = program().feeds[i].type.bytes() * (feed.stride > 0 ? steps : 1);
-        feed_data()[i] = feed_buffer(i, std::max<std::int64_t>(bytes, 1));
-        copy_feed(feed_data()[i], feed, feed.data, bytes);
+        feed_data()[i] = feed_buffer(i, feed_bytes(i, steps, feed));
+        copy_feed(feed_data()[i], feed, feed.data, bytes_of(i, steps, feed));
       }
       const auto& pointers = source().kernels.front().pointers;
       const auto it = std::ranges::find(pointers, Pointer{program().feeds[i].slot, 0});
@@ -41,7 +40,18 @@ class OneKernelRunner final : public StepRunner {
     for (std::size_t i = 0; i < feeds.size(); ++i) feed_data()[i] += feeds[i].stride * (steps - 1);
   }
 
+ protected:
+  [[nodiscard]] std::int64_t feed_bytes(std::size_t i, int steps,
+                                        const FeedMemory& feed) const override {
+    return feed.on_device ? 0 : std::max<std::int64_t>(bytes_of(i, steps, feed), 1);
+  }
+
  private:
+  /// Of all steps where they are stacked.
+  [[nodiscard]] std::int64_t bytes_of(std::size_t i, int steps, const FeedMemory& feed) const {
+    return program().feeds[i].type.bytes() * (feed.stride > 0 ? steps : 1);
+  }
+
   void launch() {
     Loaded& kernel = loaded().front();
     const KernelText& text = source().kernels.front();

@@ -118,6 +118,21 @@ const std::byte* StepRunner::address(int slot) const {
   return addresses_[static_cast<std::size_t>(slot)];
 }
 
+std::vector<MemoryOwner> StepRunner::memory(int steps, std::span<const FeedMemory> feeds) const {
+  std::vector<MemoryOwner> owners{{"control record", static_cast<std::int64_t>(control_.size())}};
+  if (!counters_.empty()) {
+    owners.push_back({"counters of a profile", static_cast<std::int64_t>(counters_.size())});
+  }
+  for (std::size_t i = 0; i < feeds.size(); ++i) {
+    const std::int64_t bytes = feed_bytes(i, steps, feeds[i]);
+    const std::int64_t staged = staged_bytes(i, feeds[i]);
+    const std::string name = "feed \"" + program_.feeds[i].name + "\"";
+    if (bytes > 0) owners.push_back({name, bytes});
+    if (staged > 0) owners.push_back({name + ", on its way from the host", staged});
+  }
+  return owners;
+}
+
 std::vector<KernelTime> StepRunner::kernel_times() const {
   const std::vector<std::string>& timed = source_.kernels.front().timed;
   if (timed.empty() || handed_ == 0) return {};

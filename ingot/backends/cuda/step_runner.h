@@ -52,6 +52,8 @@ class StepRunner : public Runner {
   std::optional<StepFailure> wait(ScalarSink sink) override;
   void rebind(std::span<std::byte* const> addresses) override;
   [[nodiscard]] const std::byte* address(int slot) const override;
+  [[nodiscard]] std::vector<MemoryOwner> memory(int steps,
+                                                std::span<const FeedMemory> feeds) const override;
   [[nodiscard]] int nodes() const noexcept override {
     return static_cast<int>(source_.kernels.size());
   }
@@ -70,6 +72,16 @@ class StepRunner : public Runner {
   static constexpr std::size_t kTail = 5;
   static constexpr std::size_t kSteps = 3;
 
+  /// Device memory in which a call's feed is copied; 0: it is read where it lies.
+  [[nodiscard]] virtual std::int64_t feed_bytes(std::size_t feed, int steps,
+                                                const FeedMemory& memory) const = 0;
+  /// Further device memory that a feed takes on its way.
+  [[nodiscard]] virtual std::int64_t staged_bytes(std::size_t feed,
+                                                  const FeedMemory& memory) const {
+    (void)feed;
+    (void)memory;
+    return 0;
+  }
   /// Fills in every parameter that a call does not change.
   void bind();
   [[nodiscard]] const std::byte* address_of(const Pointer& pointer) const;

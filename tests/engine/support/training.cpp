@@ -34,8 +34,8 @@ Executable compile_training(const TrainingSpec& spec, VariableStore& store) {
 std::int64_t default_batch(const nn::ModelInfo& info) { return info.defaults.height > 32 ? 8 : 32; }
 
 Training::Training(const TrainingSpec& spec)
-    : store_(
-          std::make_unique<VariableStore>(make_backend(spec.device, {.threads = spec.threads}), 1)),
+    : store_(std::make_unique<VariableStore>(
+          make_backend(spec.device, {.threads = spec.threads, .tune = spec.tune}), 1)),
       executable_(compile_training(spec, *store_)) {
   const nn::ModelOptions o = options_of(spec);
   const std::int64_t batch = batch_of(spec);

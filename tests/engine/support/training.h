@@ -21,6 +21,7 @@ struct TrainingSpec {
   std::int64_t size = 0;   ///< height and width; 0: the model's own
   int threads = 1;
   std::string_view device = "cpu";
+  Tune tune = Tune::off;
 };
 
 /// The benchmark's batch of a model.
