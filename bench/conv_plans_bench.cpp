@@ -174,7 +174,9 @@ class Bench {
       }
     }
     if (is_product(problem) && !over()) {
-      for (const auto& call : product_calls(lt_, problem, 4)) contest.enter(*call, "Lt", 0);
+      for (auto& call : lt_calls(lt_, lt_problem(problem), 4)) {
+        contest.enter(*as_convolution(std::move(call), problem.kind), "Lt", 0);
+      }
     }
     fmt::print("  refused {}; first {:.4f} best {:.4f} {}\n", refused.size(), contest.first_ms,
                contest.best_ms, contest.best);

@@ -42,6 +42,14 @@ Conv2dShape conv2d_shape(const Node& node) {
   return make_shape(input, weight, node.integer("groups"), window_of(node, {weight[2], weight[3]}));
 }
 
+std::optional<Conv2dOperands> conv2d_operands(const OpDef& op) {
+  if (!op.traits.contraction || op.attr_index("groups") < 0) return std::nullopt;
+  // The gradients keep the shape they produce.
+  if (op.attr_index("input_shape") >= 0) return Conv2dOperands{ConvKind::input_grad, -1, 1, 0};
+  if (op.attr_index("weight_shape") >= 0) return Conv2dOperands{ConvKind::weight_grad, 0, -1, 1};
+  return Conv2dOperands{ConvKind::forward, 0, 1, -1};
+}
+
 std::vector<AttrSpec> conv2d_attrs(std::vector<AttrSpec> own) {
   const AttrSpec groups{"groups", AttrKind::integer,
                         "blocks of channels that are convolved apart; the number of input "

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ingot/ops/ops.h"
@@ -31,6 +32,17 @@ struct Conv2dShape {
 
 /// Of a conv2d, conv2d_input_grad or conv2d_weight_grad Node.
 Conv2dShape conv2d_shape(const Node& node);
+
+enum class ConvKind : std::uint8_t { forward, input_grad, weight_grad };
+
+/// Which of the three an op is, and which of its operands is the image, the weight, and conv2d's
+/// result or the gradient of it; -1: what the op gives.
+struct Conv2dOperands {
+  ConvKind kind;
+  int image, weight, result;
+};
+/// Told by the record's attributes; nothing for an op that is none of the three.
+std::optional<Conv2dOperands> conv2d_operands(const OpDef& op);
 
 /// The options that build such a Node, and their attributes.
 Conv2dOptions conv2d_options(const Node& node);

@@ -1,6 +1,7 @@
 // The vendor's convolutions against sums in double. Skips without a GPU or the library.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -102,7 +103,7 @@ class Elements {
 
 /// What the problem's result is, in double.
 std::vector<double> reference(const ConvProblem& p, const Elements& x, const Elements& w,
-                              const Elements& y) {
+                              const Elements& y, const Elements& bias) {
   const Elements& result = p.kind == ConvKind::forward ? y : p.kind == ConvKind::input_grad ? x : w;
   std::vector<double> sums(result.values.size(), 0);
   const auto [batch, out, oh, ow] = p.y.dims;
@@ -130,6 +131,11 @@ std::vector<double> reference(const ConvProblem& p, const Elements& x, const Ele
         }
       }
     }
+  }
+  const auto channels = static_cast<std::size_t>(out);
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    if (p.bias) sums[i] += bias.values[i % channels];
+    if (p.relu) sums[i] = std::max(sums[i], 0.0);
   }
   return sums;
 }
@@ -170,6 +176,8 @@ class CudaConvolution : public testing::TestWithParam<Tune> {
     const Elements x(device_, problem.x, 1);
     const Elements w(device_, problem.w, 2);
     const Elements y(device_, problem.y, 3);
+    const std::int64_t channels = problem.y.dims[1];
+    const Elements bias(device_, nhwc(problem.bias_dtype, {1, channels, 1, 1}), 4);
     const Buffer workspace = Buffer::allocate(
         device_, static_cast<std::size_t>(std::max<std::int64_t>(call->workspace_bytes(), 1)),
         "workspace");
@@ -178,11 +186,11 @@ class CudaConvolution : public testing::TestWithParam<Tune> {
                                                                     : w;
     std::vector<double> got[2];
     for (std::vector<double>& one : got) {
-      call->enqueue(nullptr, {x.data(), w.data(), y.data(), nullptr},
+      call->enqueue(nullptr, {x.data(), w.data(), y.data(), problem.bias ? bias.data() : nullptr},
                     static_cast<std::byte*>(workspace.data()));
       one = result.on_device();
     }
-    EXPECT_LT(distance(got[0], reference(problem, x, w, y)), most);
+    EXPECT_LT(distance(got[0], reference(problem, x, w, y, bias)), most);
     EXPECT_EQ(got[0], got[1]) << "it is not deterministic";
   }
 
@@ -201,6 +209,23 @@ TEST_P(CudaConvolution, IsRightInEveryDirectionAndType) {
       rounded.tf32 = true;
       check(rounded, 2e-3);
     }
+  }
+}
+
+TEST_P(CudaConvolution, AddsABiasAndCutsAtZero) {
+  for (const auto& [kernel, stride] : {std::pair{3, 1}, {3, 2}, {1, 1}}) {
+    for (const auto& [dtype, most] : {std::pair{DType::f16, 1e-3}, {DType::bf16, 5e-3}}) {
+      for (const auto& [bias, relu] : {std::pair{true, true}, {true, false}, {false, true}}) {
+        ConvProblem problem = problem_of(ConvKind::forward, dtype, kernel, stride);
+        problem.bias = bias;
+        problem.bias_dtype = dtype;
+        problem.relu = relu;
+        check(problem, most);
+      }
+    }
+    ConvProblem rounded = problem_of(ConvKind::forward, DType::f32, kernel, stride);
+    rounded.tf32 = rounded.bias = rounded.relu = true;
+    check(rounded, 2e-3);
   }
 }
 

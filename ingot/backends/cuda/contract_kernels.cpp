@@ -15,7 +15,8 @@
 #include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
-#include "ingot/ops/op_list.h"
+#include "ingot/ops/conv2d_shape.h"
+#include "ingot/ops/registry.h"
 #include "ingot/runtime/backend.h"
 
 namespace ingot::cuda {
@@ -454,7 +455,7 @@ class ContractKernel final : public CudaKernel {
 /// that is not plain, has no kernel.
 Support check_layouts(const Node& node, const Region& region) {
   const Node& producer = *region.producer;
-  if (producer.output_type().shape.rank() != 4 || &producer.op() == &matmul_op()) {
+  if (producer.output_type().shape.rank() != 4 || !conv2d_operands(producer.op())) {
     return check_types(node);
   }
   const Layout& layout = producer.outputs().front().layout;
@@ -504,11 +505,14 @@ std::unique_ptr<CudaKernel> make_tiles(const KernelProblem& problem) {
   return std::make_unique<ContractKernel>(problem);
 }
 
-void register_contract_kernels(KernelTable& table) {
-  for (const OpDef* op : {&matmul_op(), &conv2d_op(), &conv2d_input_grad_op(),
-                          &conv2d_weight_grad_op(), &fused_op()}) {
-    table.register_kernel(op->name, {"tiles", supports_contract, make_contract});
+void register_for_contractions(KernelTable& table, const KernelCandidate& candidate) {
+  for (const OpDef* op : all_ops()) {
+    if (op->traits.contraction || op == &fused_op()) table.register_kernel(op->name, candidate);
   }
+}
+
+void register_contract_kernels(KernelTable& table) {
+  register_for_contractions(table, {"tiles", supports_contract, make_contract});
 }
 
 }  // namespace ingot::cuda

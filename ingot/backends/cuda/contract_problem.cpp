@@ -9,7 +9,6 @@
 #include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/conv2d_shape.h"
-#include "ingot/ops/op_list.h"
 
 namespace ingot::cuda {
 namespace {
@@ -33,8 +32,8 @@ std::int64_t extent(const Value& value, std::size_t axis) {
 /// comes out zero.
 Conv2dShape padded_shape(const Node& node) {
   Conv2dShape s = conv2d_shape(node);
-  const bool gives_image = &node.op() == &conv2d_input_grad_op();
-  const Value image = gives_image ? const_cast<Node&>(node).output() : node.input(0);
+  const int operand = conv2d_operands(node.op())->image;
+  const Value image = operand < 0 ? const_cast<Node&>(node).output() : node.input(operand);
   if (s.groups == 1) s.in_channels = extent(image, 1);
   return s;
 }
@@ -191,40 +190,31 @@ ContractProblem weight_grad_problem(const Node& node, const Region& region) {
   return p;
 }
 
-struct Entry {
-  const OpDef* op;
-  ContractProblem (*make)(const Node&, const Region&);
-};
-
-std::array<Entry, 4> entries() {
-  return {Entry{&matmul_op(), matmul_problem}, Entry{&conv2d_op(), forward_problem},
-          Entry{&conv2d_input_grad_op(), input_grad_problem},
-          Entry{&conv2d_weight_grad_op(), weight_grad_problem}};
+ContractProblem problem_of(const Node& node, const Region& region) {
+  const auto conv = conv2d_operands(node.op());
+  if (!conv) return matmul_problem(node, region);
+  switch (conv->kind) {
+    case ConvKind::input_grad: return input_grad_problem(node, region);
+    case ConvKind::weight_grad: return weight_grad_problem(node, region);
+    case ConvKind::forward: break;
+  }
+  return forward_problem(node, region);
 }
 
 }  // namespace
 
-bool is_contraction(const Node& node) {
-  for (const Entry& entry : entries()) {
-    if (entry.op == &node.op()) return true;
-  }
-  return false;
-}
+bool is_contraction(const Node& node) { return node.op().traits.contraction; }
 
 ContractProblem contract_problem(const Node& node, const Region& region) {
-  for (const Entry& entry : entries()) {
-    if (entry.op != &node.op()) continue;
-    ContractProblem problem = entry.make(node, region);
-    const auto strides = strides_of(const_cast<Node&>(node).output());
-    problem.result = Shape(strides->extent);
-    // 32 bits address all operands but the largest, at half the arithmetic.
-    const bool large = std::ranges::any_of(node.inputs(), [](const Value& input) {
-      return input.type().numel() >= (std::int64_t{1} << 31);
-    });
-    problem.constants += large ? "typedef u64 Index;\n" : "typedef u32 Index;\n";
-    return problem;
-  }
-  return {};
+  ContractProblem problem = problem_of(node, region);
+  const auto strides = strides_of(const_cast<Node&>(node).output());
+  problem.result = Shape(strides->extent);
+  // 32 bits address all operands but the largest, at half the arithmetic.
+  const bool large = std::ranges::any_of(node.inputs(), [](const Value& input) {
+    return input.type().numel() >= (std::int64_t{1} << 31);
+  });
+  problem.constants += large ? "typedef u64 Index;\n" : "typedef u32 Index;\n";
+  return problem;
 }
 
 }  // namespace ingot::cuda

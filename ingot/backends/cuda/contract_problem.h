@@ -30,10 +30,9 @@ struct ContractProblem {
   Batch batch = Batch::none;
 };
 
-/// Of a matmul, conv2d, conv2d_input_grad or conv2d_weight_grad Node whose operands are in the
-/// Region. Null-like (m = 0 and refused) reasons are Support's.
-ContractProblem contract_problem(const Node& node, const Region& region);
-/// Whether the op is one of them.
+/// Whether the Node is a product of matrices, a convolution or a gradient of one.
 bool is_contraction(const Node& node);
+/// Of such a Node whose operands are in the Region.
+ContractProblem contract_problem(const Node& node, const Region& region);
 
 }  // namespace ingot::cuda

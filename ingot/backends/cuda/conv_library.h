@@ -9,6 +9,7 @@
 
 #include "ingot/backends/cuda/cuda_device.h"
 #include "ingot/backends/cuda/library_conv.h"
+#include "ingot/backends/cuda/plan_choice.h"
 #include "ingot/runtime/backend.h"
 
 namespace ingot::cuda {
@@ -22,15 +23,8 @@ struct ConvMemory {
 };
 
 /// The chosen way to run one problem.
-class ConvCall {
+class ConvCall : public PlannedCall {
  public:
-  ConvCall() = default;
-  virtual ~ConvCall() = default;
-  ConvCall(const ConvCall&) = delete;
-  ConvCall& operator=(const ConvCall&) = delete;
-
-  [[nodiscard]] virtual const std::string& name() const noexcept = 0;
-  [[nodiscard]] virtual std::int64_t workspace_bytes() const noexcept = 0;
   /// Puts the work on the stream, which may be captured. Thread safe.
   virtual void enqueue(CUstream stream, const ConvMemory& memory, std::byte* workspace) const = 0;
 };
@@ -47,10 +41,17 @@ class ConvLibrary {
   virtual std::shared_ptr<const ConvCall> find(const ConvProblem& problem, std::string& why) = 0;
 };
 
-/// cuDNN for the device, with plans by its heuristics or, tuned, by timing; null, and `why`, where
-/// there is none.
+class LtCall;
+/// The convolution that a product of matrices computes; null for null.
+std::unique_ptr<ConvCall> as_convolution(std::unique_ptr<LtCall> call, ConvKind kind);
+
+class ProductLibrary;
+
+/// cuDNN for the device, with plans by its heuristics or, tuned, by timing, `products` among them;
+/// null, and `why`, where there is none.
 std::shared_ptr<ConvLibrary> make_cudnn_library(std::shared_ptr<CudaDevice> device, Tune tune,
                                                 std::shared_ptr<KernelChoices> choices,
+                                                std::shared_ptr<ProductLibrary> products,
                                                 std::string& why);
 
 }  // namespace ingot::cuda

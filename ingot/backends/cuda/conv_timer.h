@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "ingot/backends/cuda/cold_timer.h"
 #include "ingot/backends/cuda/conv_library.h"
 #include "ingot/backends/cuda/cuda_device.h"
 #include "ingot/memory/buffer.h"
@@ -15,26 +16,17 @@ class ConvTimer {
  public:
   /// Operands are random.
   ConvTimer(std::shared_ptr<CudaDevice> device, const ConvProblem& problem);
-  ~ConvTimer();
-  ConvTimer(const ConvTimer&) = delete;
-  ConvTimer& operator=(const ConvTimer&) = delete;
 
-  /// The least of `repeats` runs' times after one that is not counted, in seconds. Errors: what the
-  /// library or the device said.
+  /// See ColdTimer::seconds. Errors: what the library or the device said.
   double seconds(const ConvCall& call, int repeats);
   /// Of the result of the last run, at most `most`.
   [[nodiscard]] std::vector<std::byte> result(std::size_t most) const;
 
  private:
-  Buffer& result_buffer() noexcept;
-  void allocate(Buffer& buffer, std::int64_t bytes);
-  void fill(const Buffer& buffer, DType dtype, std::uint32_t stream);
-
   std::shared_ptr<CudaDevice> device_;
   ConvProblem problem_;
-  Buffer x_, w_, y_, bias_, workspace_, flush_;
-  CUstream stream_ = nullptr;
-  CUevent before_ = nullptr, after_ = nullptr;
+  ColdTimer timer_;
+  Buffer x_, w_, y_, bias_, workspace_;
 };
 
 }  // namespace ingot::cuda

@@ -1,134 +1,21 @@
 #include "ingot/backends/cuda/cublaslt.h"
 
-#include <cublasLt.h>
 #include <fmt/core.h>
 
-#include <array>
+#include <charconv>
 #include <cstdint>
-#include <string_view>
+#include <optional>
 #include <utility>
 
-#include "ingot/backends/cuda/library.h"
+#include "ingot/backends/cuda/cublaslt_library.h"
 #include "ingot/base/error.h"
 
 namespace ingot::cuda {
-namespace {
-
-struct Functions {
-// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
-#define INGOT_CUBLASLT(name) decltype(&::cublasLt##name) name = nullptr;
-#include "ingot/backends/cuda/cublaslt.inc"
-#undef INGOT_CUBLASLT
-};
-
-struct Loaded {
-  Functions functions;
-  std::string trouble;  ///< empty: usable
-
-  Loaded() {
-    static constexpr std::array<std::string_view, 2> kNames{"libcublasLt.so.13",
-                                                            "libcublasLt.so.12"};
-    const Library library(kNames);
-    if (!library.loaded()) {
-      trouble = fmt::format("no cuBLASLt ({})", library.detail());
-      return;
-    }
-#define INGOT_CUBLASLT(name)                                                                     \
-  functions.name = reinterpret_cast<decltype(functions.name)>(library.symbol("cublasLt" #name)); \
-  if (functions.name == nullptr && trouble.empty()) trouble = "a cuBLASLt without cublasLt" #name;
-#include "ingot/backends/cuda/cublaslt.inc"
-#undef INGOT_CUBLASLT
-  }
-};
-
-const Loaded& loaded() {
-  static const Loaded instance;
-  return instance;
-}
-
-const Functions& lt() { return loaded().functions; }
-
-void check(cublasStatus_t status, std::string_view what) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw Error(ErrorKind::internal, ErrorCode::internal,
-              fmt::format("cublasLt: {} must succeed, got {}", what, lt().GetStatusString(status)));
-}
-
-cudaDataType_t data_type(DType dtype) {
-  switch (dtype) {
-    case DType::f16: return CUDA_R_16F;
-    case DType::bf16: return CUDA_R_16BF;
-    default: return CUDA_R_32F;
-  }
-}
-
-/// D = op(A) op(B) in cuBLAS's terms: matrices by columns. Pixels are columns of tensors whose
-/// channels are innermost; a weight [O, I] is I x O.
-struct Product {
-  const ConvTensor* a;
-  const ConvTensor* b;
-  const ConvTensor* d;
-  cublasOperation_t op_a, op_b;
-};
-
-Product product_of(const ConvProblem& p) {
-  switch (p.kind) {
-    case ConvKind::input_grad: return {&p.w, &p.y, &p.x, CUBLAS_OP_N, CUBLAS_OP_N};
-    case ConvKind::weight_grad: return {&p.x, &p.y, &p.w, CUBLAS_OP_N, CUBLAS_OP_T};
-    case ConvKind::forward: break;
-  }
-  return {&p.w, &p.x, &p.y, CUBLAS_OP_T, CUBLAS_OP_N};
-}
-
-std::int64_t columns(const ConvTensor& t) { return t.dims[0] * t.dims[2] * t.dims[3]; }
-
-class Layout {
- public:
-  explicit Layout(const ConvTensor& t) {
-    const auto rows = static_cast<std::uint64_t>(t.dims[1]);
-    check(lt().MatrixLayoutCreate(&layout_, data_type(t.dtype), rows,
-                                  static_cast<std::uint64_t>(columns(t)), t.dims[1]),
-          "describing a matrix");
-  }
-  ~Layout() { lt().MatrixLayoutDestroy(layout_); }
-  Layout(const Layout&) = delete;
-  Layout& operator=(const Layout&) = delete;
-  [[nodiscard]] cublasLtMatrixLayout_t get() const noexcept { return layout_; }
-
- private:
-  cublasLtMatrixLayout_t layout_ = nullptr;
-};
-
-class Preference {
- public:
-  Preference() {
-    check(lt().MatmulPreferenceCreate(&preference_), "describing a wish");
-    // Partial sums in f32, added in a fixed order.
-    const std::uint32_t schemes =
-        CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-    const std::uint64_t bytes = std::uint64_t{64} << 20;
-    check(lt().MatmulPreferenceSetAttribute(preference_, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-                                            &schemes, sizeof(schemes)),
-          "describing a wish");
-    check(lt().MatmulPreferenceSetAttribute(preference_, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                            &bytes, sizeof(bytes)),
-          "describing a wish");
-  }
-  ~Preference() { lt().MatmulPreferenceDestroy(preference_); }
-  Preference(const Preference&) = delete;
-  Preference& operator=(const Preference&) = delete;
-  [[nodiscard]] cublasLtMatmulPreference_t get() const noexcept { return preference_; }
-
- private:
-  cublasLtMatmulPreference_t preference_ = nullptr;
-};
-
-}  // namespace
 
 class LtHandle {
  public:
-  LtHandle() { check(lt().Create(&handle_), "making a handle"); }
-  ~LtHandle() { lt().Destroy(handle_); }
+  LtHandle() { check(cublaslt().Create(&handle_), "making a handle"); }
+  ~LtHandle() { cublaslt().Destroy(handle_); }
   LtHandle(const LtHandle&) = delete;
   LtHandle& operator=(const LtHandle&) = delete;
   [[nodiscard]] cublasLtHandle_t get() const noexcept { return handle_; }
@@ -139,44 +26,131 @@ class LtHandle {
 
 namespace {
 
-/// What all algorithms for one problem share.
-struct Description {
-  Description(std::shared_ptr<LtHandle> lt_handle, const ConvProblem& p)
-      : handle(std::move(lt_handle)),
-        problem(p),
-        product(product_of(problem)),
-        a(*product.a),
-        b(*product.b),
-        d(*product.d) {
-    const bool tf32 = problem.tf32 && problem.x.dtype == DType::f32;
-    check(lt().MatmulDescCreate(&matmul, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
-                                CUDA_R_32F),
-          "describing a product");
-    set(CUBLASLT_MATMUL_DESC_TRANSA, product.op_a);
-    set(CUBLASLT_MATMUL_DESC_TRANSB, product.op_b);
-  }
-  ~Description() {
-    if (matmul != nullptr) lt().MatmulDescDestroy(matmul);
-  }
-  Description(const Description&) = delete;
-  Description& operator=(const Description&) = delete;
+constexpr std::string_view kNamePrefix = "cublasLt ";
+// What an algorithm may use for partial sums.
+constexpr std::uint64_t kMostWorkspace = std::uint64_t{64} << 20;
 
+cudaDataType_t data_type(DType dtype) {
+  switch (dtype) {
+    case DType::f16: return CUDA_R_16F;
+    case DType::bf16: return CUDA_R_16BF;
+    default: return CUDA_R_32F;
+  }
+}
+
+class Layout {
+ public:
+  Layout(const LtMatrix& m, std::int64_t batch) {
+    check(cublaslt().MatrixLayoutCreate(&layout_, data_type(m.dtype),
+                                        static_cast<std::uint64_t>(m.rows),
+                                        static_cast<std::uint64_t>(m.columns), m.ld),
+          "describing a matrix");
+    if (batch == 1) return;
+    set(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(batch));
+    set(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, m.step);
+  }
+  ~Layout() { cublaslt().MatrixLayoutDestroy(layout_); }
+  Layout(const Layout&) = delete;
+  Layout& operator=(const Layout&) = delete;
+  [[nodiscard]] cublasLtMatrixLayout_t get() const noexcept { return layout_; }
+
+ private:
   template <typename T>
-  void set(cublasLtMatmulDescAttributes_t name, const T& value) {
-    check(lt().MatmulDescSetAttribute(matmul, name, &value, sizeof(value)), "describing a product");
+  void set(cublasLtMatrixLayoutAttribute_t name, const T& value) {
+    check(cublaslt().MatrixLayoutSetAttribute(layout_, name, &value, sizeof(value)),
+          "describing a matrix");
   }
 
-  std::shared_ptr<LtHandle> handle;
-  ConvProblem problem;
-  Product product;  ///< points into problem
-  Layout a, b, d;
-  cublasLtMatmulDesc_t matmul = nullptr;
+  cublasLtMatrixLayout_t layout_ = nullptr;
 };
 
-class ProductCall final : public ConvCall {
+class Preference {
  public:
-  ProductCall(std::shared_ptr<const Description> description, const cublasLtMatmulAlgo_t& algorithm,
-              std::size_t workspace_bytes, std::string name)
+  explicit Preference(const LtProblem& problem) {
+    check(cublaslt().MatmulPreferenceCreate(&preference_), "describing a wish");
+    // Partial sums in f32, added in a fixed order.
+    set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+        std::uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
+    // Where matrices of a step's own begin; a later one of a batch is as its distance allows.
+    const auto alignment = [](const LtMatrix& m) {
+      const auto bytes =
+          static_cast<std::uint32_t>(m.step) * static_cast<std::uint32_t>(dtype_size(m.dtype));
+      std::uint32_t most = 256;
+      while (bytes % most != 0) most /= 2;
+      return most;
+    };
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(problem.a));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(problem.b));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(problem.d));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(problem.d));
+  }
+  ~Preference() { cublaslt().MatmulPreferenceDestroy(preference_); }
+  Preference(const Preference&) = delete;
+  Preference& operator=(const Preference&) = delete;
+  [[nodiscard]] cublasLtMatmulPreference_t get() const noexcept { return preference_; }
+
+ private:
+  template <typename T>
+  void set(cublasLtMatmulPreferenceAttributes_t name, const T& value) {
+    check(cublaslt().MatmulPreferenceSetAttribute(preference_, name, &value, sizeof(value)),
+          "describing a wish");
+  }
+
+  cublasLtMatmulPreference_t preference_ = nullptr;
+};
+
+/// What is computed. The bias's address is part of it: one serves one call.
+class Operation {
+ public:
+  Operation(const LtProblem& p, const std::byte* bias) {
+    const bool tf32 = p.tf32 && p.a.dtype == DType::f32;
+    check(cublaslt().MatmulDescCreate(
+              &matmul_, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+          "describing a product");
+    set(CUBLASLT_MATMUL_DESC_TRANSA, p.a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(CUBLASLT_MATMUL_DESC_TRANSB, p.b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+    if (!p.bias && !p.relu) return;
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, p.bias && p.relu ? CUBLASLT_EPILOGUE_RELU_BIAS
+                                       : p.bias         ? CUBLASLT_EPILOGUE_BIAS
+                                                        : CUBLASLT_EPILOGUE_RELU);
+    if (!p.bias) return;
+    set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, data_type(p.bias_dtype));
+    set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  }
+  ~Operation() { cublaslt().MatmulDescDestroy(matmul_); }
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  [[nodiscard]] cublasLtMatmulDesc_t get() const noexcept { return matmul_; }
+
+ private:
+  template <typename T>
+  void set(cublasLtMatmulDescAttributes_t name, const T& value) {
+    check(cublaslt().MatmulDescSetAttribute(matmul_, name, &value, sizeof(value)),
+          "describing a product");
+  }
+
+  cublasLtMatmulDesc_t matmul_ = nullptr;
+};
+
+/// What all algorithms for one problem share.
+struct Description {
+  Description(std::shared_ptr<LtHandle> lt_handle, const LtProblem& p)
+      : handle(std::move(lt_handle)),
+        problem(p),
+        a(p.a, p.batch),
+        b(p.b, p.batch),
+        d(p.d, p.batch) {}
+
+  std::shared_ptr<LtHandle> handle;
+  LtProblem problem;
+  Layout a, b, d;
+};
+
+class Algorithm final : public LtCall {
+ public:
+  Algorithm(std::shared_ptr<const Description> description, const cublasLtMatmulAlgo_t& algorithm,
+            std::size_t workspace_bytes, std::string name)
       : description_(std::move(description)),
         algorithm_(algorithm),
         workspace_bytes_(workspace_bytes),
@@ -186,19 +160,15 @@ class ProductCall final : public ConvCall {
   [[nodiscard]] std::int64_t workspace_bytes() const noexcept override {
     return static_cast<std::int64_t>(workspace_bytes_);
   }
-  void enqueue(CUstream stream, const ConvMemory& memory, std::byte* workspace) const override {
+  void enqueue(CUstream stream, const LtMemory& memory, std::byte* workspace) const override {
     const Description& d = *description_;
-    const ConvProblem& p = d.problem;
-    const auto at = [&](const ConvTensor* tensor) {
-      return tensor == &p.x ? memory.x : tensor == &p.w ? memory.w : memory.y;
-    };
+    const Operation operation(d.problem, memory.bias);
     const float one = 1;
     const float zero = 0;
-    auto* const result = const_cast<std::byte*>(at(d.product.d));
-    check(lt().Matmul(d.handle->get(), d.matmul, &one, at(d.product.a), d.a.get(), at(d.product.b),
-                      d.b.get(), &zero, result, d.d.get(), result, d.d.get(), &algorithm_,
-                      workspace, workspace_bytes_, stream),
-          "running " + p.text());
+    check(cublaslt().Matmul(d.handle->get(), operation.get(), &one, memory.a, d.a.get(), memory.b,
+                            d.b.get(), &zero, memory.d, d.d.get(), memory.d, d.d.get(), &algorithm_,
+                            workspace, workspace_bytes_, stream),
+          "running " + d.problem.text());
   }
 
  private:
@@ -210,53 +180,74 @@ class ProductCall final : public ConvCall {
 
 /// Names an algorithm by its words, which are all that it is.
 std::string algorithm_name(const cublasLtMatmulAlgo_t& algorithm) {
-  std::string name = "cublasLt ";
+  std::string name(kNamePrefix);
   for (const std::uint64_t word : algorithm.data) name += fmt::format("{:x}.", word);
   name.pop_back();
   return name;
 }
 
+std::optional<cublasLtMatmulAlgo_t> parse_algorithm(std::string_view name) {
+  if (!is_lt_name(name)) return std::nullopt;
+  name.remove_prefix(kNamePrefix.size());
+  cublasLtMatmulAlgo_t algorithm{};
+  for (std::uint64_t& word : algorithm.data) {
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), word, 16);
+    if (error != std::errc{}) return std::nullopt;
+    name.remove_prefix(static_cast<std::size_t>(end - name.data()));
+    if (!name.empty() && name.front() == '.') name.remove_prefix(1);
+  }
+  return name.empty() ? std::optional(algorithm) : std::nullopt;
+}
+
+/// A bias must lie somewhere for heuristics to be asked; its place is chosen later.
+const std::byte* some_place() {
+  alignas(16) static const std::byte place{};
+  return &place;
+}
+
 }  // namespace
 
-const std::string& cublaslt_trouble() { return loaded().trouble; }
+std::size_t cublaslt_version() { return cublaslt().GetVersion(); }
 
-std::shared_ptr<LtHandle> make_lt_handle() {
-  if (!cublaslt_trouble().empty()) {
-    throw unsupported_error("cublasLt: must be installed, got " + cublaslt_trouble());
-  }
-  return std::make_shared<LtHandle>();
-}
+std::shared_ptr<LtHandle> make_lt_handle() { return std::make_shared<LtHandle>(); }
 
-bool is_product(const ConvProblem& p) {
-  const auto dense = [](const ConvTensor& t) {
-    return t.strides[1] == 1 && t.strides[3] == t.dims[1] &&
-           t.strides[2] == t.dims[1] * t.dims[3] && t.strides[0] == t.strides[2] * t.dims[2];
-  };
-  return p.w.dims[2] == 1 && p.w.dims[3] == 1 && p.stride == std::array<std::int64_t, 2>{1, 1} &&
-         p.before == std::array<std::int64_t, 2>{} && p.after == p.before &&
-         p.x.dims[1] == p.w.dims[1] && p.y.dims[1] == p.w.dims[0] && dense(p.x) && dense(p.y) &&
-         p.w.strides[1] == 1 && p.w.strides[0] == p.w.dims[1] && !p.bias && !p.relu;
-}
-
-std::vector<std::unique_ptr<ConvCall>> product_calls(const std::shared_ptr<LtHandle>& handle,
-                                                     const ConvProblem& problem, int most) {
-  std::vector<std::unique_ptr<ConvCall>> calls;
+std::vector<std::unique_ptr<LtCall>> lt_calls(const std::shared_ptr<LtHandle>& handle,
+                                              const LtProblem& problem, int most) {
+  std::vector<std::unique_ptr<LtCall>> calls;
   const auto description = std::make_shared<const Description>(handle, problem);
-  const Preference preference;
+  const Operation operation(problem, some_place());
+  const Preference preference(problem);
   std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(most));
   int count = 0;
-  const cublasStatus_t status = lt().MatmulAlgoGetHeuristic(
-      handle->get(), description->matmul, description->a.get(), description->b.get(),
+  const cublasStatus_t status = cublaslt().MatmulAlgoGetHeuristic(
+      handle->get(), operation.get(), description->a.get(), description->b.get(),
       description->d.get(), description->d.get(), preference.get(), most, found.data(), &count);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED) return calls;
   check(status, "asking for algorithms of " + problem.text());
   for (int i = 0; i < count; ++i) {
     const cublasLtMatmulHeuristicResult_t& one = found[static_cast<std::size_t>(i)];
     if (one.state != CUBLAS_STATUS_SUCCESS) continue;
-    calls.push_back(std::make_unique<ProductCall>(description, one.algo, one.workspaceSize,
-                                                  algorithm_name(one.algo)));
+    calls.push_back(std::make_unique<Algorithm>(description, one.algo, one.workspaceSize,
+                                                algorithm_name(one.algo)));
   }
   return calls;
+}
+
+bool is_lt_name(std::string_view name) { return name.starts_with(kNamePrefix); }
+
+std::unique_ptr<LtCall> lt_call(const std::shared_ptr<LtHandle>& handle, const LtProblem& problem,
+                                std::string_view name) {
+  const std::optional<cublasLtMatmulAlgo_t> algorithm = parse_algorithm(name);
+  if (!algorithm) return nullptr;
+  const auto description = std::make_shared<const Description>(handle, problem);
+  const Operation operation(problem, some_place());
+  cublasLtMatmulHeuristicResult_t checked{};
+  const cublasStatus_t status = cublaslt().MatmulAlgoCheck(
+      handle->get(), operation.get(), description->a.get(), description->b.get(),
+      description->d.get(), description->d.get(), &*algorithm, &checked);
+  if (status != CUBLAS_STATUS_SUCCESS || checked.workspaceSize > kMostWorkspace) return nullptr;
+  return std::make_unique<Algorithm>(description, *algorithm, checked.workspaceSize,
+                                     std::string(name));
 }
 
 }  // namespace ingot::cuda

@@ -9,11 +9,16 @@
 #include "ingot/backends/cuda/conv_library.h"
 #include "ingot/backends/cuda/cuda_kernel.h"
 #include "ingot/backends/cuda/driver.h"
+#include "ingot/backends/cuda/kernel_race.h"
 #include "ingot/backends/cuda/layout_rules.h"
 #include "ingot/backends/cuda/library.h"
+#include "ingot/backends/cuda/library_conv.h"
+#include "ingot/backends/cuda/mma_kernels.h"
 #include "ingot/backends/cuda/nvrtc.h"
+#include "ingot/backends/cuda/product_library.h"
 #include "ingot/backends/cuda/step_form.h"
 #include "ingot/base/error.h"
+#include "ingot/base/fallback.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 
@@ -41,17 +46,59 @@ CudaBackend::CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts,
     no_conv_library_ = "a plan without a GPU asks no library";
     return;
   }
+  const auto choices =
+      options.choices != nullptr ? options.choices : std::make_shared<KernelChoices>();
+  if (options.tune != Tune::off) {
+    race_ = std::make_unique<KernelRace>(device_, options.tune, choices);
+  }
 #ifdef INGOT_HAVE_CUDNN
-  conv_library_ = make_cudnn_library(device_, options.tune, options.choices, no_conv_library_);
+  product_library_ = std::make_shared<ProductLibrary>(device_, options.tune, choices);
+  conv_library_ =
+      make_cudnn_library(device_, options.tune, choices, product_library_, no_conv_library_);
 #else
-  (void)options;
-  no_conv_library_ = "this build is without cuDNN";
+  no_conv_library_ = "a build without cuDNN";
 #endif
+}
+
+CudaBackend::~CudaBackend() = default;
+
+void CudaBackend::use_conv_library(std::shared_ptr<ConvLibrary> library) {
+  conv_library_ = std::move(library);
+  no_conv_library_.clear();
+}
+
+double CudaBackend::library_flops(const Node& node) const {
+  // What a product that fills the device for a microsecond or two comes to.
+  constexpr double kTimedFlops = 1e7;
+  const bool timed = race_ != nullptr && step_form(node.graph()) == StepForm::throughput;
+  return timed ? kTimedFlops : kLibraryFlops;
+}
+
+Support CudaBackend::library_wins(const CudaKernel& library, const std::string& version) const {
+  if (race_ == nullptr) return Support::yes();
+  const bool wins = race_->library_wins(
+      library, version, [&] { return make_own_contraction(race_problem(library.node())); });
+  return wins ? Support::yes() : Support::no("Ingot's own kernel is faster");
+}
+
+void CudaBackend::stands_in(const Node& node, std::string_view rule, std::string_view values,
+                            const std::string& key) const {
+  Error error = unsupported_error(
+      fmt::format("{} \"{}\": {}, got {}", node.op().name, node.name(), rule, values));
+  error.help("a slower kernel of Ingot's own stands in unless INGOT_FALLBACK is \"error\"");
+  error.help("`ingot doctor` says which libraries were found, and how to install them");
+  const std::lock_guard lock(told_mutex_);
+  if (!told_.contains(key)) report_fallback(error);
+  told_.insert(key);
 }
 
 std::shared_ptr<ConvLibrary> CudaBackend::conv_library(std::string& why) const {
   why = no_conv_library_;
   return conv_library_;
+}
+
+Support CudaBackend::supports(const Node& node) const {
+  return supports_own_contraction(node) ? Support::yes() : Backend::supports(node);
 }
 
 bool CudaBackend::claims(const Node& composite) const { return supports(composite).ok; }

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 
 #include "ingot/backends/cuda/cuda_device.h"
 #include "ingot/runtime/backend.h"
@@ -10,15 +14,21 @@
 namespace ingot::cuda {
 
 class ConvLibrary;
+class CudaKernel;
+class KernelRace;
+class ProductLibrary;
 
 class CudaBackend final : public Backend {
  public:
   /// Runs on `device`; null: it plans and generates for `facts`, and nothing can run.
   CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts,
               const BackendOptions& options = {});
+  ~CudaBackend() override;
 
   /// Gives every step this form, whatever its work.
   void force_form(StepForm form) noexcept { form_ = form; }
+  /// Asks this library in place of the vendor's.
+  void use_conv_library(std::shared_ptr<ConvLibrary> library);
 
   [[nodiscard]] std::string_view name() const noexcept override { return "cuda"; }
   [[nodiscard]] bool claims(const Node& composite) const override;
@@ -32,6 +42,8 @@ class CudaBackend final : public Backend {
 
   [[nodiscard]] std::shared_ptr<Device> device() const override;
   [[nodiscard]] const KernelTable& kernels() const override { return table_; }
+  /// Asks no library where a kernel of Ingot's own would do: a pass's question is not the choice.
+  [[nodiscard]] Support supports(const Node& node) const override;
   [[nodiscard]] int threads() const noexcept override { return facts_.multiprocessors; }
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> facts() const override;
   [[nodiscard]] std::unique_ptr<Runner> make_runner(const RunnerRequest& request) const override;
@@ -40,8 +52,22 @@ class CudaBackend final : public Backend {
   [[nodiscard]] int lag() const noexcept override { return 12; }
 
   [[nodiscard]] const GpuFacts& gpu() const noexcept { return facts_; }
+  /// Whether there is a device to run on, rather than one to plan for.
+  [[nodiscard]] bool runs() const noexcept { return device_ != nullptr; }
   /// A vendor's convolutions; null, and `why`, where there are none.
   [[nodiscard]] std::shared_ptr<ConvLibrary> conv_library(std::string& why) const;
+  /// A vendor's products of matrices; null for a plan without a GPU.
+  [[nodiscard]] ProductLibrary* product_library() const noexcept { return product_library_.get(); }
+  /// Work from which on a library is asked for the Node: less where it is timed against Ingot's own
+  /// kernel, in a step that is no single kernel anyway.
+  [[nodiscard]] double library_flops(const Node& node) const;
+  /// Whether the library's kernel is to run its Node: always, unless tuning finds Ingot's own
+  /// faster. `version` names the library.
+  [[nodiscard]] Support library_wins(const CudaKernel& library, const std::string& version) const;
+  /// A library that was wanted for the Node cannot serve: "OP "NAME": RULE, got VALUES". One line
+  /// for each `key`. Errors: unsupported, with INGOT_FALLBACK=error.
+  void stands_in(const Node& node, std::string_view rule, std::string_view values,
+                 const std::string& key) const;
 
  private:
   std::shared_ptr<CudaDevice> device_;
@@ -50,6 +76,10 @@ class CudaBackend final : public Backend {
   KernelTable table_;
   std::shared_ptr<ConvLibrary> conv_library_;
   std::string no_conv_library_;  ///< why there is none
+  std::shared_ptr<ProductLibrary> product_library_;
+  std::unique_ptr<KernelRace> race_;  ///< null without tuning
+  mutable std::mutex told_mutex_;
+  mutable std::set<std::string> told_;  ///< keys of stands_in()
 };
 
 /// Whether `consumer` may join; see Target::can_fuse.

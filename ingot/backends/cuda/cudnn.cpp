@@ -10,54 +10,54 @@
 namespace ingot::cuda {
 namespace {
 
-struct Loaded {
-  CudnnFunctions functions;
-  std::string trouble;  ///< empty: usable
-
-  Loaded() {
-    static constexpr std::array<std::string_view, 1> kNames{"libcudnn.so.9"};
-    const Library library(kNames);
-    if (!library.loaded()) {
-      trouble = fmt::format("no cuDNN 9 ({})", library.detail());
-      return;
-    }
-#define INGOT_CUDNN(name)                                                                     \
-  functions.name = reinterpret_cast<decltype(functions.name)>(library.symbol("cudnn" #name)); \
-  if (functions.name == nullptr && trouble.empty()) trouble = "a cuDNN without cudnn" #name;
-#include "ingot/backends/cuda/cudnn.inc"
-#undef INGOT_CUDNN
-  }
-};
-
-const Loaded& loaded() {
-  static const Loaded instance;
+const LoadedCudnn& loaded() {
+  static constexpr std::array<std::string_view, 1> kNames{"libcudnn.so.9"};
+  static const LoadedCudnn instance = load_cudnn(kNames);
   return instance;
 }
 
 }  // namespace
 
-const std::string& cudnn_trouble() { return loaded().trouble; }
-
-const CudnnFunctions& cudnn() {
-  const Loaded& instance = loaded();
-  if (!instance.trouble.empty()) {
-    throw unsupported_error("cudnn: must be installed, got " + instance.trouble);
+LoadedCudnn load_cudnn(std::span<const std::string_view> file_names) {
+  LoadedCudnn result;
+  const Library library(file_names);
+  if (!library.loaded()) {
+    result.trouble = fmt::format("no cuDNN 9 ({})", library.detail());
+    return result;
   }
-  return instance.functions;
+  CudnnFunctions& functions = result.functions;
+  std::string& trouble = result.trouble;
+#define INGOT_CUDNN(name)                                                                     \
+  functions.name = reinterpret_cast<decltype(functions.name)>(library.symbol("cudnn" #name)); \
+  if (functions.name == nullptr && trouble.empty()) trouble = "a cuDNN without cudnn" #name;
+#include "ingot/backends/cuda/cudnn.inc"
+#undef INGOT_CUDNN
+  return result;
 }
 
+const CudnnFunctions& LoadedCudnn::require() const {
+  if (trouble.empty()) return functions;
+  Error error = unsupported_error("cudnn: must be installed, got " + trouble);
+  error.help("pip install nvidia-cudnn-cu13, or put its folder on LD_LIBRARY_PATH");
+  throw error;
+}
+
+const std::string& cudnn_trouble() { return loaded().trouble; }
+const CudnnFunctions& cudnn() { return loaded().require(); }
 std::size_t cudnn_version() { return cudnn().GetVersion(); }
 
-void check(cudnnStatus_t status, std::string_view what) {
+void check(const CudnnFunctions& library, cudnnStatus_t status, std::string_view what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
   std::array<char, 512> said{};
-  cudnn().GetLastErrorString(said.data(), said.size());
+  library.GetLastErrorString(said.data(), said.size());
   std::string text(said.data());
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   throw Error(ErrorKind::internal, ErrorCode::internal,
               fmt::format("cudnn: {} must succeed, got {} ({})", what,
-                          cudnn().GetErrorString(status), text.empty() ? "no more said" : text));
+                          library.GetErrorString(status), text.empty() ? "no more said" : text));
 }
+
+void check(cudnnStatus_t status, std::string_view what) { check(cudnn(), status, what); }
 
 CudnnHandle::CudnnHandle() { check(cudnn().Create(&handle_), "making a handle"); }
 CudnnHandle::~CudnnHandle() {

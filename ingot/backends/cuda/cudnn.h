@@ -20,14 +20,26 @@ struct CudnnFunctions {
 #undef INGOT_CUDNN
 };
 
+/// The library, or why it cannot be used.
+struct LoadedCudnn {
+  CudnnFunctions functions;
+  std::string trouble;  ///< empty: usable
+
+  /// Errors: unsupported, with what is missing.
+  [[nodiscard]] const CudnnFunctions& require() const;
+};
+/// Tries each file name, see Library.
+LoadedCudnn load_cudnn(std::span<const std::string_view> file_names);
+
 /// Why cuDNN cannot be used; empty when it can. Loads the library, but none of its engines.
 const std::string& cudnn_trouble();
-/// Loaded at the first call. Errors: unsupported, with what is missing.
+/// The process's own. Loaded at the first call. Errors: as LoadedCudnn::require().
 const CudnnFunctions& cudnn();
 /// 91900 for 9.19.0.
 std::size_t cudnn_version();
 
 /// Throws an internal Error `cudnn: WHAT must succeed, got STATUS (what the library said)`.
+void check(const CudnnFunctions& library, cudnnStatus_t status, std::string_view what);
 void check(cudnnStatus_t status, std::string_view what);
 
 /// A handle for the current context. Not for use by two threads at once.

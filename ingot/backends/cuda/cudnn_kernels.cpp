@@ -1,113 +1,96 @@
-// Convolutions that cuDNN runs: large ones, channels innermost.
+// Convolutions that cuDNN runs, with a bias and a ReLU where they follow: channels innermost.
 #include <fmt/core.h>
 
 #include <utility>
 
+#include "ingot/backends/cuda/contract_kernels.h"
 #include "ingot/backends/cuda/conv_library.h"
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/cuda_kernel.h"
+#include "ingot/backends/cuda/cudnn.h"
+#include "ingot/backends/cuda/kernel_race.h"
 #include "ingot/backends/cuda/library_conv.h"
+#include "ingot/backends/cuda/library_kernel.h"
 #include "ingot/ir/op_def.h"
-#include "ingot/ops/op_list.h"
 
 namespace ingot::cuda {
 namespace {
 
 class ConvLibraryCall final : public LibraryCall {
  public:
-  ConvLibraryCall(std::shared_ptr<const ConvCall> call, ConvKind kind)
-      : call_(std::move(call)), kind_(kind) {}
+  ConvLibraryCall(std::shared_ptr<const ConvCall> call, const ConvPlaces& places)
+      : call_(std::move(call)), places_(places) {}
 
   void enqueue(CUstream stream, std::span<std::byte* const> memory) const override {
-    ConvMemory tensors;
-    switch (kind_) {
-      case ConvKind::forward: tensors = {memory[0], memory[1], memory[2], nullptr}; break;
-      case ConvKind::input_grad: tensors = {memory[2], memory[1], memory[0], nullptr}; break;
-      case ConvKind::weight_grad: tensors = {memory[0], memory[2], memory[1], nullptr}; break;
-    }
-    call_->enqueue(stream, tensors, memory.size() > 3 ? memory[3] : nullptr);
+    const auto at = [&](int place) -> std::byte* {
+      return place < 0 ? nullptr : memory[static_cast<std::size_t>(place)];
+    };
+    const auto workspace = static_cast<std::size_t>(places_.workspace);
+    call_->enqueue(stream, {at(places_.x), at(places_.w), at(places_.y), at(places_.bias)},
+                   memory.size() > workspace ? memory[workspace] : nullptr);
   }
 
  private:
   std::shared_ptr<const ConvCall> call_;
-  ConvKind kind_;
+  ConvPlaces places_;
 };
 
-class CudnnKernel final : public CudaKernel {
- public:
-  CudnnKernel(const KernelProblem& problem, std::shared_ptr<const ConvCall> call,
-              const ConvProblem& conv)
-      : CudaKernel(problem, "cudnn"), call_(std::move(call)), conv_(conv) {}
-
-  [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
-    return call_->workspace_bytes();
-  }
-  [[nodiscard]] bool library_only() const noexcept override { return true; }
-
-  [[nodiscard]] std::vector<Stage> stages(const StageRequest&) const override {
-    Stage stage;
-    stage.what =
-        fmt::format("{} \"{}\" (cudnn {})", node().op().name, node().name(), call_->name());
-    for (const int input : inputs()) stage.accesses.push_back({input, false, false});
-    stage.accesses.push_back({outputs().front(), true, false});
-    if (scratch_bytes() > 0) stage.accesses.push_back({-1, true, false});
-    stage.flops = conv_.flops();
-    stage.bytes = static_cast<double>(conv_.x.bytes() + conv_.w.bytes() + conv_.y.bytes());
-    stage.library = std::make_shared<ConvLibraryCall>(call_, conv_.kind);
-    return {std::move(stage)};
-  }
-
- private:
-  std::shared_ptr<const ConvCall> call_;
-  ConvProblem conv_;
-};
-
-std::shared_ptr<const ConvCall> find_call(const Node& node, const Backend& backend,
-                                          ConvProblemResult& conv, std::string& why) {
-  const auto* cuda = dynamic_cast<const CudaBackend*>(&backend);
-  if (cuda == nullptr) {
-    why = "the backend is another";
-    return nullptr;
-  }
-  if (const Support wanted = wants_library(node); !wanted) {
-    why = wanted.reason;
-    return nullptr;
-  }
-  conv = conv_problem(node);
-  if (!conv.support) {
-    why = conv.support.reason;
-    return nullptr;
-  }
+std::shared_ptr<const ConvCall> find_call(const Node& node, const CudaBackend& cuda,
+                                          const ConvProblemResult& conv, std::string& why) {
   for (const ConvTensor* tensor : {&conv.problem.x, &conv.problem.w, &conv.problem.y}) {
     if (tensor->strides[1] != 1) {
       why = "channels are not innermost";
       return nullptr;
     }
   }
-  const std::shared_ptr<ConvLibrary> library = cuda->conv_library(why);
-  return library == nullptr ? nullptr : library->find(conv.problem, why);
+  const std::shared_ptr<ConvLibrary> library = cuda.conv_library(why);
+  if (library == nullptr) {
+    if (cuda.runs()) cuda.stands_in(node, "cuDNN must be installed", why, "cudnn");
+    return nullptr;
+  }
+  std::shared_ptr<const ConvCall> call = library->find(conv.problem, why);
+  if (call == nullptr) {
+    const std::string text = conv.problem.text();
+    cuda.stands_in(node, "cuDNN must have a plan", fmt::format("none for {} ({})", text, why),
+                   text);
+  }
+  return call;
+}
+
+std::unique_ptr<LibraryKernel> make_kernel(const KernelProblem& problem,
+                                           const ConvProblemResult& conv,
+                                           std::shared_ptr<const ConvCall> call) {
+  const std::int64_t workspace = call->workspace_bytes();
+  std::string plan = call->name();
+  return std::make_unique<LibraryKernel>(
+      problem, "cudnn", std::move(plan),
+      std::make_shared<ConvLibraryCall>(std::move(call), conv.places), workspace,
+      conv.problem.flops());
 }
 
 Support supports_cudnn(const Node& node, const Backend& backend) {
-  ConvProblemResult conv;
+  const auto* cuda = dynamic_cast<const CudaBackend*>(&backend);
+  if (cuda == nullptr) return Support::no("the backend is another");
+  if (const Support wanted = wants_library(node, cuda->library_flops(node)); !wanted) return wanted;
+  const ConvProblemResult conv = conv_problem(node);
+  if (!conv.support) return conv.support;
   std::string why;
-  return find_call(node, backend, conv, why) != nullptr ? Support::yes()
-                                                        : Support::no(std::move(why));
+  std::shared_ptr<const ConvCall> call = find_call(node, *cuda, conv, why);
+  if (call == nullptr) return Support::no(std::move(why));
+  return cuda->library_wins(*make_kernel(race_problem(node), conv, std::move(call)),
+                            fmt::format("cudnn {}", cudnn_version()));
 }
 
 std::unique_ptr<Kernel> make_cudnn(const KernelProblem& problem, const Backend& backend) {
-  ConvProblemResult conv;
+  const ConvProblemResult conv = conv_problem(problem.node);
   std::string why;
-  std::shared_ptr<const ConvCall> call = find_call(problem.node, backend, conv, why);
-  return std::make_unique<CudnnKernel>(problem, std::move(call), conv.problem);
+  return make_kernel(problem, conv,
+                     find_call(problem.node, dynamic_cast<const CudaBackend&>(backend), conv, why));
 }
 
 }  // namespace
 
 void register_cudnn_kernels(KernelTable& table) {
-  for (const OpDef* op : {&conv2d_op(), &conv2d_input_grad_op(), &conv2d_weight_grad_op()}) {
-    table.register_kernel(op->name, {"cudnn", supports_cudnn, make_cudnn});
-  }
+  register_for_contractions(table, {"cudnn", supports_cudnn, make_cudnn});
 }
 
 }  // namespace ingot::cuda

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -11,61 +10,48 @@
 #include "ingot/backends/cuda/conv_timer.h"
 #include "ingot/backends/cuda/cublaslt.h"
 #include "ingot/backends/cuda/cudnn_conv.h"
+#include "ingot/backends/cuda/lt_problem.h"
+#include "ingot/backends/cuda/plan_choice.h"
+#include "ingot/backends/cuda/product_library.h"
 #include "ingot/base/error.h"
-#include "ingot/base/trace.h"
 
 namespace ingot::cuda {
 namespace {
 
 // Plans that --tune quick times.
 constexpr std::size_t kQuickPlans = 3;
-// Algorithms of cuBLASLt that are timed.
-constexpr int kQuickProducts = 2;
-constexpr int kFullProducts = 8;
-/// A plan must take less than this share of the first one's time to replace it.
-constexpr double kClearlyFaster = 0.98;
 
 class CudnnLibrary final : public ConvLibrary {
  public:
   CudnnLibrary(std::shared_ptr<CudaDevice> device, Tune tune,
-               std::shared_ptr<KernelChoices> choices)
-      : device_(std::move(device)), tune_(tune), choices_(std::move(choices)) {}
+               std::shared_ptr<KernelChoices> choices, std::shared_ptr<ProductLibrary> products)
+      : device_(std::move(device)),
+        tune_(tune),
+        choices_(std::move(choices)),
+        products_(std::move(products)) {}
 
   std::shared_ptr<const ConvCall> find(const ConvProblem& problem, std::string& why) override {
     const std::string text = problem.text();
-    const std::lock_guard lock(mutex_);
-    const auto [it, fresh] = known_.try_emplace(text);
-    if (fresh) it->second = search(problem, text);
-    why = it->second.why;
-    return it->second.call;
+    return known_.find(text, why,
+                       [&](std::string& reason) { return search(problem, text, reason); });
   }
 
  private:
-  struct Found {
-    std::shared_ptr<const ConvCall> call;
-    std::string why;
-  };
-
   using Calls = std::vector<std::shared_ptr<const ConvCall>>;
 
-  Found search(const ConvProblem& problem, const std::string& text) {
-    Found found;
+  std::shared_ptr<const ConvCall> search(const ConvProblem& problem, const std::string& text,
+                                         std::string& why) {
     try {
       device_->make_current();
       if (shared_ == nullptr) shared_ = std::make_shared<SharedHandle>();
-      found.call = chosen_before(problem, text);
-      if (found.call == nullptr) found.call = choose(problem, text, found.why);
-      if (found.call != nullptr) {
-        found.why.clear();
-        if (trace_enabled(Channel::dispatch)) {
-          trace(Channel::dispatch, fmt::format("{}: {}, {} bytes of workspace", text,
-                                               found.call->name(), found.call->workspace_bytes()));
-        }
-      }
+      std::shared_ptr<const ConvCall> call = chosen_before(problem, text);
+      if (call == nullptr) call = choose(problem, text, why);
+      if (call != nullptr) trace_plan(text, *call);
+      return call;
     } catch (const Error& error) {
-      found.why = error.what();
+      why = error.what();
+      return nullptr;
     }
-    return found;
   }
 
   [[nodiscard]] std::string key(const std::string& text) const {
@@ -78,8 +64,9 @@ class CudnnLibrary final : public ConvLibrary {
     if (tune_ == Tune::off) return nullptr;
     const std::optional<std::string> name = choices_->find(key(text));
     if (!name) return nullptr;
-    for (auto& call : products(problem)) {
-      if (call->name() == *name) return std::move(call);
+    if (is_lt_name(*name)) {
+      if (!is_product(problem)) return nullptr;
+      return as_convolution(products_->call(lt_problem(problem), *name), problem.kind);
     }
     const std::lock_guard lock(shared_->mutex);
     const ConvGraph graph(shared_, problem);
@@ -91,39 +78,24 @@ class CudnnLibrary final : public ConvLibrary {
   std::shared_ptr<const ConvCall> choose(const ConvProblem& problem, const std::string& text,
                                          std::string& why) {
     Calls calls = plans(problem, why);
-    if (tune_ != Tune::off) {
-      for (auto& call : products(problem)) calls.push_back(std::move(call));
+    if (tune_ == Tune::off) return calls.empty() ? nullptr : calls.front();
+    if (is_product(problem)) {
+      for (auto& call : products_->calls(lt_problem(problem))) {
+        calls.push_back(as_convolution(std::move(call), problem.kind));
+      }
     }
     if (calls.empty()) return nullptr;
-    if (calls.size() == 1) return calls.front();
-    ConvTimer timer(device_, problem);
     std::size_t winner = 0;
-    double first = 0;
-    double best = 0;
-    for (std::size_t i = 0; i < calls.size(); ++i) {
-      const double seconds = timer.seconds(*calls[i], tune_ == Tune::full ? 7 : 3);
-      if (trace_enabled(Channel::dispatch)) {
-        trace(Channel::dispatch,
-              fmt::format("{}: {} takes {:.1f} us", text, calls[i]->name(), 1e6 * seconds));
-      }
-      if (i == 0) first = best = seconds;
-      if (seconds < best && seconds < kClearlyFaster * first) {
-        winner = i;
-        best = seconds;
-      }
+    if (calls.size() > 1) {
+      std::vector<std::string> names;
+      for (const auto& call : calls) names.push_back(call->name());
+      ConvTimer timer(device_, problem);
+      winner = fastest(text, names, tune_, [&](std::size_t i, int repeats) {
+        return timer.seconds(*calls[i], repeats);
+      });
     }
     choices_->set(key(text), calls[winner]->name());
     return calls[winner];
-  }
-
-  /// As products of matrices, where the problem is one.
-  Calls products(const ConvProblem& problem) {
-    if (!is_product(problem) || !cublaslt_trouble().empty()) return {};
-    if (lt_ == nullptr) lt_ = make_lt_handle();
-    Calls calls;
-    const int most = tune_ == Tune::full ? kFullProducts : kQuickProducts;
-    for (auto& call : product_calls(lt_, problem, most)) calls.push_back(std::move(call));
-    return calls;
   }
 
   /// cuDNN's plans that can be built, best first as the heuristics have it: as many as are timed.
@@ -158,20 +130,20 @@ class CudnnLibrary final : public ConvLibrary {
   Tune tune_;
   std::shared_ptr<KernelChoices> choices_;
   std::shared_ptr<SharedHandle> shared_;
-  std::shared_ptr<LtHandle> lt_;
-  std::mutex mutex_;
-  std::unordered_map<std::string, Found> known_;
+  std::shared_ptr<ProductLibrary> products_;
+  KnownCalls<ConvCall> known_;
 };
 
 }  // namespace
 
 std::shared_ptr<ConvLibrary> make_cudnn_library(std::shared_ptr<CudaDevice> device, Tune tune,
                                                 std::shared_ptr<KernelChoices> choices,
+                                                std::shared_ptr<ProductLibrary> products,
                                                 std::string& why) {
   why = cudnn_trouble();
   if (!why.empty()) return nullptr;
-  if (choices == nullptr) choices = std::make_shared<KernelChoices>();
-  return std::make_shared<CudnnLibrary>(std::move(device), tune, std::move(choices));
+  return std::make_shared<CudnnLibrary>(std::move(device), tune, std::move(choices),
+                                        std::move(products));
 }
 
 }  // namespace ingot::cuda

@@ -170,9 +170,8 @@ DirectConv weight_grad(const Sizes& s, const Cut& cut, const std::string& x,
 
 std::optional<DirectConv> direct_conv(const Node& producer, const Region& region,
                                       const DirectStore& store) {
-  const bool is_forward = &producer.op() == &conv2d_op();
-  const bool is_input = &producer.op() == &conv2d_input_grad_op();
-  if (!is_forward && !is_input && &producer.op() != &conv2d_weight_grad_op()) return std::nullopt;
+  const auto operands = conv2d_operands(producer.op());
+  if (!operands) return std::nullopt;
   for (const Value& input : producer.inputs()) {
     if (input.dtype() != DType::f32) return std::nullopt;
   }
@@ -184,13 +183,13 @@ std::optional<DirectConv> direct_conv(const Node& producer, const Region& region
                 w.stride[0],   w.stride[1], w.padding[0], w.padding[2]};
   const std::string first = operand_pointer(region, producer, 0);
   const std::string second = operand_pointer(region, producer, 1);
-  if (is_forward) {
+  if (operands->kind == ConvKind::forward) {
     const Cut cut = forward_cut(s);
     if (cut.slab == 0) return std::nullopt;
     return forward(s, cut, first, fmt::format("{}[(o * {} + c) * {} + tap]", second, s.c, s.taps()),
                    store);
   }
-  if (is_input) {
+  if (operands->kind == ConvKind::input_grad) {
     if (w.stride[0] != 1 || w.stride[1] != 1) return std::nullopt;
     // The gradient through the mirrored kernel.
     const Sizes back{

@@ -7,6 +7,7 @@
 #include "ingot/backends/cuda/contract_problem.h"
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/library_conv.h"
+#include "ingot/backends/cuda/library_epilogue.h"
 #include "ingot/backends/cuda/map_kernel.h"
 #include "ingot/backends/cuda/move_chain.h"
 #include "ingot/backends/cuda/pool_window.h"
@@ -114,6 +115,13 @@ bool makes_chain(std::span<const Node* const> region, const Node& consumer) {
   return is_move_chain(nodes);
 }
 
+/// Whether the consumer joins what the library's convolution stores anyway.
+bool library_does(std::span<const Node* const> region, const Node& producer, const Node& consumer) {
+  constexpr int kChannels = 1;
+  return conv2d_operands(producer.op())->kind == ConvKind::forward &&
+         joins_library(region, producer, consumer, kChannels);
+}
+
 bool is_producer(const Node& node) { return !is_pointwise(node) && !is_reduction(node); }
 
 }  // namespace
@@ -134,7 +142,7 @@ Support can_join(std::span<const Node* const> region, const Node& consumer, Step
   if (producer != region.end()) {
     const OpDef& op = (*producer)->op();
     const bool throughput = form == StepForm::throughput;
-    if (throughput && wants_library(**producer)) {
+    if (throughput && wants_library(**producer) && !library_does(region, **producer, consumer)) {
       return Support::no("its producer is a library's work");
     }
     const bool apart = throughput && is_window(**producer);

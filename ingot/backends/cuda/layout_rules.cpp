@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "ingot/backends/cuda/contract_problem.h"
 #include "ingot/backends/cuda/move_chain.h"
 #include "ingot/backends/cuda/pool_window.h"
 #include "ingot/backends/cuda/reduce_region.h"
@@ -35,10 +34,6 @@ Layout channels_last(std::int64_t channels, DType dtype) {
   return Layout({0, 2, 3, 1}, {{1, vector}});
 }
 
-bool is_convolution(const Node& node) {
-  return is_contraction(node) && node.op().attr_index("stride") >= 0;
-}
-
 /// Whether tensor cores do the arithmetic: their kernels read channels 16 bytes at a time.
 bool uses_tensor_cores(const Node& node) {
   const DType dtype = node.input_type(0).dtype;
@@ -62,9 +57,12 @@ LayoutWish convolution_wish(const Node& node, bool of_feed) {
   const Layout out = channels_last(s.out_channels, dtype);
   const Layout image =
       of_feed && dtype == DType::f32 && s.in_channels % vector != 0 ? Layout{} : in;
-  if (&node.op() == &conv2d_op()) return {false, {image, in}, {out}};
-  if (&node.op() == &conv2d_input_grad_op()) return {false, {out, in}, {in}};
-  return {false, {image, out}, {in}};
+  switch (conv2d_operands(node.op())->kind) {
+    case ConvKind::input_grad: return {false, {out, in}, {in}};
+    case ConvKind::weight_grad: return {false, {image, out}, {in}};
+    case ConvKind::forward: break;
+  }
+  return {false, {image, in}, {out}};
 }
 
 /// Whether the producer's first operand is a feed of the step.
@@ -128,7 +126,7 @@ LayoutWish layout_wish(const Node& node) {
   const Region region = region_of(node);
   if (region.producer != nullptr) {
     const Node& producer = *region.producer;
-    if (is_convolution(producer)) {
+    if (conv2d_operands(producer.op())) {
       LayoutWish own = convolution_wish(producer, reads_feed(node, producer));
       return &producer == &node ? own : region_wish(node, producer, own);
     }

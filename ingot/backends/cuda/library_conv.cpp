@@ -3,18 +3,17 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
+#include <optional>
 #include <string_view>
+#include <utility>
+
+#include "ingot/backends/cuda/library_epilogue.h"
 
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/conv2d_shape.h"
-#include "ingot/ops/op_list.h"
 
 namespace ingot::cuda {
 namespace {
-
-// Below it launches and idle multiprocessors rule, and generated kernels with epilogues win.
-constexpr double kLeastFlops = 1e9;
 
 std::string tensor_text(const ConvTensor& tensor) {
   return fmt::format("{}[{}]/{}", dtype_name(tensor.dtype), fmt::join(tensor.dims, ","),
@@ -28,32 +27,6 @@ std::string_view kind_name(ConvKind kind) {
     case ConvKind::weight_grad: return "weight_grad";
   }
   return "";
-}
-
-bool wants_tf32(const Node& node) {
-  for (std::size_t i = 0; i < node.op().attrs.size(); ++i) {
-    if (node.op().attrs[i].name == "math") return node.attr<std::string>("math") == "tf32";
-  }
-  return false;
-}
-
-/// Which operands are x, w and y; -1 is the result.
-struct Roles {
-  ConvKind kind;
-  int x, w, y;
-};
-
-const Roles* roles_of(const OpDef& op) {
-  struct Entry {
-    const OpDef* op;
-    Roles roles;
-  };
-  static const std::array<Entry, 3> kEntries{
-      Entry{&conv2d_op(), {ConvKind::forward, 0, 1, -1}},
-      Entry{&conv2d_input_grad_op(), {ConvKind::input_grad, -1, 1, 0}},
-      Entry{&conv2d_weight_grad_op(), {ConvKind::weight_grad, 0, -1, 1}}};
-  const auto it = std::ranges::find(kEntries, &op, &Entry::op);
-  return it == kEntries.end() ? nullptr : &it->roles;
 }
 
 }  // namespace
@@ -77,18 +50,30 @@ std::string ConvProblem::text() const {
       bias ? fmt::format(" bias:{}", dtype_name(bias_dtype)) : "", relu ? " relu" : "");
 }
 
-Support wants_library(const Node& node) {
-  if (roles_of(node.op()) == nullptr) return Support::no("it is no convolution");
+bool wants_tf32(const Node& node) {
+  for (std::size_t i = 0; i < node.op().attrs.size(); ++i) {
+    if (node.op().attrs[i].name == "math") return node.attr<std::string>("math") == "tf32";
+  }
+  return false;
+}
+
+Support check_flops(double flops, double least) {
+  if (flops >= least) return Support::yes();
+  return Support::no(fmt::format("{:.2f} Gflop are too few for a library", 1e-9 * flops));
+}
+
+Support wants_library(const Node& region, double least_flops) {
+  const Node* const producer = contraction_of(region);
+  if (producer == nullptr || !conv2d_operands(producer->op())) {
+    return Support::no("it is no convolution");
+  }
+  const Node& node = *producer;
   const DType dtype = node.output_type().dtype;
   if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16) {
     return Support::no(fmt::format("the library takes no {}", dtype_name(dtype)));
   }
   if (node.output_type().numel() == 0) return Support::no("it is empty");
-  const double flops = conv2d_shape(node).flops();
-  if (flops < kLeastFlops) {
-    return Support::no(fmt::format("{:.2f} Gflop are too few for a library", 1e-9 * flops));
-  }
-  return Support::yes();
+  return check_flops(conv2d_shape(node).flops(), least_flops);
 }
 
 ConvTensorResult conv_tensor(const TensorType& type, const Layout& layout) {
@@ -123,16 +108,38 @@ ConvTensorResult conv_tensor(const TensorType& type, const Layout& layout) {
   return result;
 }
 
-ConvProblemResult conv_problem(const Node& node) {
+ConvProblemResult conv_problem(const Node& region) {
   ConvProblemResult result;
   ConvProblem& problem = result.problem;
   const auto refuse = [&](std::string why) {
     result.support = Support::no(std::move(why));
     return result;
   };
-  const Roles* roles = roles_of(node.op());
-  if (roles == nullptr) return refuse("it is no convolution");
-  problem.kind = roles->kind;
+  const Node* const producer = contraction_of(region);
+  const auto operands = producer == nullptr ? std::nullopt : conv2d_operands(producer->op());
+  if (!operands) return refuse("it is no convolution");
+  const Node& node = *producer;
+  const auto epilogue = library_epilogue(region, node, 1);
+  const bool bare = epilogue && epilogue->bias < 0 && !epilogue->relu;
+  if (!epilogue || (!bare && operands->kind != ConvKind::forward)) {
+    return refuse("the library has no such epilogue");
+  }
+  if (region.output_type().dtype != node.output_type().dtype ||
+      region.outputs().front().layout != node.outputs().front().layout) {
+    return refuse("its result is converted");
+  }
+  problem.relu = epilogue->relu;
+  problem.bias = epilogue->bias >= 0;
+  result.places.bias = epilogue->bias;
+  if (problem.bias) {
+    problem.bias_dtype = region.input_type(static_cast<std::size_t>(epilogue->bias)).dtype;
+    if (problem.bias_dtype != DType::f32 && problem.bias_dtype != node.output_type().dtype) {
+      return refuse(fmt::format("the library adds no {}", dtype_name(problem.bias_dtype)));
+    }
+  }
+  const auto gives = static_cast<int>(region.inputs().size());
+  result.places.workspace = gives + 1;
+  problem.kind = operands->kind;
   problem.tf32 = wants_tf32(node);
   const Conv2dShape shape = conv2d_shape(node);
   const Window2d& window = shape.window;
@@ -140,15 +147,24 @@ ConvProblemResult conv_problem(const Node& node) {
   problem.after = {window.padding[1], window.padding[3]};
   problem.stride = window.stride;
   problem.dilation = window.dilation;
-  for (const auto& [tensor, operand] :
-       {std::pair{&problem.x, roles->x}, {&problem.w, roles->w}, {&problem.y, roles->y}}) {
+  struct Part {
+    ConvTensor& tensor;
+    int& place;
+    int operand;
+  };
+  for (const auto& [tensor, place, operand] :
+       {Part{problem.x, result.places.x, operands->image},
+        Part{problem.w, result.places.w, operands->weight},
+        Part{problem.y, result.places.y, operands->result}}) {
+    place = operand < 0 ? gives : operand_of(region, node, operand);
+    if (place < 0) return refuse("an operand is made inside");
     const TensorType& type = operand < 0 ? node.output_type() : node.input_type(operand);
     const Layout& layout =
         operand < 0 ? node.outputs().front().layout : node.input(operand).layout();
     if (type.numel() == 0) return refuse("it is empty");
     ConvTensorResult one = conv_tensor(type, layout);
     if (!one.refusal.empty()) return refuse(std::move(one.refusal));
-    *tensor = one.tensor;
+    tensor = one.tensor;
   }
   if (problem.y.dims[1] != shape.out_channels || problem.w.dims[0] != shape.out_channels) {
     return refuse("channels of the result are padded");

@@ -8,10 +8,9 @@
 #include "ingot/base/dtype.h"
 #include "ingot/ir/graph.h"
 #include "ingot/ir/target.h"
+#include "ingot/ops/conv2d_shape.h"
 
 namespace ingot::cuda {
-
-enum class ConvKind : std::uint8_t { forward, input_grad, weight_grad };
 
 /// A tensor of four axes (batch, channels, height, width; or out, in, height, width).
 struct ConvTensor {
@@ -36,9 +35,16 @@ struct ConvProblem {
   [[nodiscard]] std::string text() const;
 };
 
-/// Whether a Node's work is left to a vendor's library where there is one: a convolution with work
-/// enough that a kernel of its own pays.
-Support wants_library(const Node& node);
+/// Below so much work launches and idle multiprocessors rule, and generated kernels win.
+inline constexpr double kLibraryFlops = 1e9;
+/// Whether `flops` are at least `least`.
+Support check_flops(double flops, double least);
+/// Whether a Node's work is left to a vendor's convolutions where there are some: a convolution
+/// with work enough that a kernel of its own pays, or a Region of one.
+Support wants_library(const Node& node, double least_flops = kLibraryFlops);
+
+/// Whether a product's or convolution's f32 operands may be rounded to tf32.
+bool wants_tf32(const Node& node);
 
 /// The tensor of four axes that a Value is, channels (axis 1) as they lie in memory, padding
 /// included. Refused: layouts that strides cannot tell.
@@ -48,9 +54,19 @@ struct ConvTensorResult {
 };
 ConvTensorResult conv_tensor(const TensorType& type, const Layout& layout);
 
-/// Of a conv2d, conv2d_input_grad or conv2d_weight_grad Node, without epilogue.
+/// Where a convolution's tensors are: positions of the Node's operands; their number is the
+/// result's, then comes the workspace.
+struct ConvPlaces {
+  int x = -1, w = -1, y = -1;
+  int bias = -1;  ///< -1: none
+  int workspace = -1;
+};
+
+/// Of a conv2d, conv2d_input_grad or conv2d_weight_grad Node, or of a Region of one with a
+/// library's epilogue.
 struct ConvProblemResult {
   ConvProblem problem;
+  ConvPlaces places;
   Support support;
 };
 ConvProblemResult conv_problem(const Node& node);

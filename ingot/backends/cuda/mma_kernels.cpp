@@ -16,7 +16,6 @@
 #include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
-#include "ingot/ops/op_list.h"
 
 namespace ingot::cuda {
 namespace {
@@ -287,7 +286,7 @@ Support check_epilogue(const Region& region) {
   return Support::yes();
 }
 
-Support supports_mma(const Node& node, const Backend&) {
+Support check_mma(const Node& node) {
   const Region region = region_of(node, std::vector<int>(node.inputs().size()));
   if (region.producer == nullptr || !is_contraction(*region.producer)) {
     return Support::no("it is no product or convolution");
@@ -300,6 +299,8 @@ Support supports_mma(const Node& node, const Backend&) {
   return Support::yes();
 }
 
+Support supports_mma(const Node& node, const Backend&) { return check_mma(node); }
+
 std::unique_ptr<Kernel> make_mma(const KernelProblem& problem, const Backend&) {
   return std::make_unique<MmaKernel>(problem, nullptr);
 }
@@ -310,6 +311,15 @@ std::unique_ptr<CudaKernel> make_mma_kernel(const KernelProblem& problem, const 
   return std::make_unique<MmaKernel>(problem, &choice);
 }
 
+Support supports_own_contraction(const Node& node) {
+  return check_mma(node) ? Support::yes() : supports_tiles(node);
+}
+
+std::unique_ptr<CudaKernel> make_own_contraction(const KernelProblem& problem) {
+  if (check_mma(problem.node)) return std::make_unique<MmaKernel>(problem, nullptr);
+  return supports_tiles(problem.node) ? make_tiles(problem) : nullptr;
+}
+
 std::vector<MmaChoice> mma_choices_of(const Node& node, int multiprocessors) {
   const Region region = region_of(node, std::vector<int>(node.inputs().size()));
   MmaProblem problem;
@@ -318,10 +328,7 @@ std::vector<MmaChoice> mma_choices_of(const Node& node, int multiprocessors) {
 }
 
 void register_mma_kernels(KernelTable& table) {
-  for (const OpDef* op : {&matmul_op(), &conv2d_op(), &conv2d_input_grad_op(),
-                          &conv2d_weight_grad_op(), &fused_op()}) {
-    table.register_kernel(op->name, {"mma", supports_mma, make_mma});
-  }
+  register_for_contractions(table, {"mma", supports_mma, make_mma});
 }
 
 }  // namespace ingot::cuda

@@ -11,7 +11,6 @@
 #include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/conv2d_shape.h"
-#include "ingot/ops/op_list.h"
 
 namespace ingot::cuda {
 namespace {
@@ -100,8 +99,6 @@ class Conv {
       : node_(node), region_(region), s_(conv2d_shape(node)) {}
 
   Support run(MmaProblem& p) {
-    const bool forward = &node_.op() == &conv2d_op();
-    const bool weight = &node_.op() == &conv2d_weight_grad_op();
     const auto output = strides_of(node_.outputs().front().layout, node_.output_type().shape);
     const auto first = strides_of(node_.input(0));
     const auto second = strides_of(node_.input(1));
@@ -115,9 +112,12 @@ class Conv {
     p.groups = s_.groups;
     p.constants += fmt::format("const int OH = {}, OW = {}, KH = {}, KW = {};\n", s_.out_h,
                                s_.out_w, s_.window.kernel[0], s_.window.kernel[1]);
-    if (forward) return forward_problem(p, *first, *second, *output);
-    if (weight) return weight_problem(p, *first, *second, *output);
-    return input_problem(p, *first, *second, *output);
+    switch (conv2d_operands(node_.op())->kind) {
+      case ConvKind::input_grad: return input_problem(p, *first, *second, *output);
+      case ConvKind::weight_grad: return weight_problem(p, *first, *second, *output);
+      case ConvKind::forward: break;
+    }
+    return forward_problem(p, *first, *second, *output);
   }
 
  private:
@@ -425,9 +425,8 @@ Support mma_problem(const Node& node, const Region& region, MmaProblem& problem)
   problem.layout = node.outputs().front().layout;
   const bool large = std::ranges::any_of(node.inputs(), is_large);
   const std::string index = large ? "typedef i64 Index;\n" : "typedef int Index;\n";
-  const Support support = node.op().attr_index("transpose_a") >= 0
-                              ? matmul_problem(node, region, problem)
-                              : Conv(node, region).run(problem);
+  const Support support = conv2d_operands(node.op()) ? Conv(node, region).run(problem)
+                                                     : matmul_problem(node, region, problem);
   if (!support) return support;
   constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;
   if (problem.m * problem.groups > kMost || problem.n > kMost || problem.k > kMost) {
