@@ -19,6 +19,7 @@ std::int64_t used_bytes(const Device& device) {
 void BenchMemory::measure(Device& device) {
   allocated = device.allocation_stats().device_bytes.load();
   used = used_bytes(device);
+  apart = !device.host_visible();
 }
 
 void BenchMemory::add_to(io::Json& result) const {
@@ -40,10 +41,12 @@ std::string BenchMemory::text() const {
     lines += fmt::format("{} {} {:.2f}", &owner == planned.data() ? "" : ",", owner.name,
                          mib(owner.bytes));
   }
+  lines += '\n';
+  if (!apart) return lines;
   const std::int64_t beyond = used - used_at_start;
   return lines + fmt::format(
-                     "\n  in use on the device: {:.2f} MiB beyond an empty context, {:.2f} "
-                     "without the batches to feed\n",
+                     "  in use there: {:.2f} MiB beyond an empty context, {:.2f} without the "
+                     "batches to feed\n",
                      mib(beyond), mib(beyond - batches));
 }
 

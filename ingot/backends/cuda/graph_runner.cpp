@@ -126,8 +126,12 @@ class GraphRunner final : public StepRunner {
       set_source(feeds_[i], i, feeds[i].on_device ? data : stage(i, data));
     }
     if (!bound()) bind();
-    if (graph_.exec == nullptr) capture();
-    check(driver().GraphLaunch(graph_.exec, stream()), "launching the step");
+    if (MemoryTrace::on() && !ran_apart_) {
+      run_apart();
+    } else {
+      if (graph_.exec == nullptr) capture();
+      check(driver().GraphLaunch(graph_.exec, stream()), "launching the step");
+    }
     if (timer_ != nullptr) timer_->add_step(stream());
     for (std::size_t i = 0; i < feeds.size(); ++i) {
       if (!feeds[i].on_device && feeds_[i].bytes > 0) feeds_[i].ring->release(stream());
@@ -170,13 +174,30 @@ class GraphRunner final : public StepRunner {
           "moving a feed");
   }
 
+  /// The step kernel by kernel, to see which one makes the driver take memory.
+  void run_apart() {
+    ran_apart_ = true;
+    mark_memory("memory of feeds");
+    for (std::size_t i = 0; i < feeds_.size(); ++i) copy_feed_in(i);
+    for (std::size_t k = 0; k < source().kernels.size(); ++k) {
+      launch(k, stream(), false);
+      check(driver().StreamSynchronize(stream()), "running a kernel");
+      mark_memory(source().kernels[k].what.front());
+    }
+  }
+
+  void copy_feed_in(std::size_t i) {
+    if (feeds_[i].bytes == 0) return;
+    check(driver().MemcpyDtoDAsync(device_pointer(feed_data()[i]), device_pointer(feeds_[i].source),
+                                   feeds_[i].bytes, stream()),
+          "copying a feed");
+  }
+
   void capture_feeds() {
     for (std::size_t i = 0; i < feeds_.size(); ++i) {
       FeedNode& feed = feeds_[i];
       if (feed.bytes == 0) continue;
-      check(driver().MemcpyDtoDAsync(device_pointer(feed_data()[i]), device_pointer(feed.source),
-                                     feed.bytes, stream()),
-            "copying a feed");
+      copy_feed_in(i);
       CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
       const CUgraphNode* last = nullptr;
       std::size_t count = 0;
@@ -232,6 +253,7 @@ class GraphRunner final : public StepRunner {
     check(driver().StreamEndCapture(stream(), &graph_.graph), "capturing the step");
     check(driver().GraphInstantiateWithFlags(&graph_.exec, graph_.graph, 0),
           "making the step's graph");
+    mark_memory("the step's graph");
   }
 
   /// One after the other, so that each has the device to itself.
@@ -280,6 +302,7 @@ class GraphRunner final : public StepRunner {
   StepHandles copies_;  ///< the stream on which feeds come from the host
   GraphHandles graph_;
   std::unique_ptr<KernelTimer> timer_;  ///< of a profile
+  bool ran_apart_ = false;
 };
 
 }  // namespace

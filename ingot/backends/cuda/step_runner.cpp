@@ -76,7 +76,9 @@ StepRunner::StepRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice>
   device_->fill(control_.data(), std::byte{0}, kControlBytes);
   const ControlRecord fresh;
   device_->copy_to_device(control_.data(), &fresh, sizeof(fresh));
+  mark_memory("what was planned, and libraries");
   load();
+  mark_memory("modules of kernels");
   if (const std::size_t count = source_.kernels.front().timed.size(); count > 0) {
     counters_ = Buffer::allocate(device_, count * sizeof(std::int64_t), "counters");
     device_->fill(counters_.data(), std::byte{0}, counters_.size());

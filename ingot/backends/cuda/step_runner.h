@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ingot/backends/cuda/cuda_device.h"
+#include "ingot/backends/cuda/memory_trace.h"
 #include "ingot/backends/cuda/step_source.h"
 #include "ingot/memory/buffer.h"
 #include "ingot/runtime/program.h"
@@ -101,6 +102,7 @@ class StepRunner : public Runner {
   [[nodiscard]] std::vector<Loaded>& loaded() noexcept { return loaded_; }
   /// Where each feed lay in the last step.
   [[nodiscard]] std::vector<std::byte*>& feed_data() noexcept { return feed_data_; }
+  void mark_memory(std::string_view what) { memory_trace_.mark(*device_, what); }
   [[nodiscard]] bool bound() const noexcept { return bound_; }
   void unbind() noexcept { bound_ = false; }
 
@@ -123,6 +125,7 @@ class StepRunner : public Runner {
   std::vector<std::pair<int, std::size_t>> feed_of_root_;
   std::vector<Loaded> loaded_;
   bool bound_ = false;
+  MemoryTrace memory_trace_;
   std::int64_t handed_ = 0;  ///< steps whose scalars were handed over
   StepHandles handles_;      // goes first: it waits for the device
 };
