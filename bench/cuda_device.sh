@@ -8,6 +8,7 @@
 # that hold workloads with their peers, so that both are measured on one machine within one call:
 #   call1   first, small, resnet18-cifar, and the peers of seed-cnn to resnet18-cifar
 #   call2   resnet50 in bf16 and f16, and its peers
+#   everything  both, the peers' compilers running beside conformance and steps
 # Each ends LIMIT seconds (570) after the script began; what has no time left says so.
 # BIN holds `ingot` and `test_conformance`; results go to $OUT (default: out/), a file a part.
 # TUNE=off|quick|full is the tuning level of `nets` (full). Compiled kernels and tuned choices are
@@ -32,13 +33,14 @@ bench() {
 doctor() { "$bin/ingot" doctor 2>&1; }
 
 conformance() {
-  local shards=${SHARDS:-14} i
+  local shards=${SHARDS:-14} i started=()
   mkdir -p "$out/shards"
   for ((i = 0; i < shards; i++)); do
     GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i timeout 150 "$bin/test_conformance" \
       --gtest_filter='*/cuda' >"$out/shards/$i.txt" 2>&1 &
+    started+=($!)
   done
-  wait
+  wait "${started[@]}"
   grep -hE "^\[  (FAILED|PASSED|SKIPPED)" "$out"/shards/*.txt | sort | uniq -c | head -40
   rm -r "$out/shards"
 }
@@ -124,9 +126,38 @@ call1() { first; small; resnet18; small_peers; }
 
 call2() { resnet50; resnet50_peers; }
 
+# peers_in_turn: every peer's process prepares at once; then each measures alone.
+peers_in_turn() {
+  local turn=$out/turn log=$out/peers words began=$SECONDS
+  rm -rf "$turn" "$log" && mkdir "$turn" "$log"
+  local jobs=("torch seed-cnn compile-graph" "torch mlp784 autotune-graph"
+    "torch gometal-cnn compile-graph" "torch resnet18-cifar compile-graph"
+    "torch resnet50 compile-graph" "torch resnet50-f16 compile-graph" "jax seed-cnn scan"
+    "jax mlp784 scan" "jax gometal-cnn scan" "jax resnet18-cifar jit" "jax resnet50 jit")
+  for words in "${jobs[@]}"; do
+    # shellcheck disable=SC2086 -- a job is three words
+    timeout "${PEERS_LIMIT:-300}" python3 "$(dirname "$0")/peers/peers_gpu.py" ${words% *} \
+      --modes "${words##* }" \
+      --turn "$turn" --json "$out/peers.jsonl" >"$log/${words// /-}.txt" 2>&1 &
+  done
+  "$@"
+  while [ "$(find "$turn" -name 'ready-*' | wc -l)" -lt "$(jobs -rp | wc -l)" ] &&
+    [ $((SECONDS - began)) -lt $((${PEERS_LIMIT:-300} - 60)) ]; do
+    sleep 1
+  done
+  echo "-- $(find "$turn" -name 'ready-*' | wc -l) peers are ready after $((SECONDS - began)) s"
+  touch "$turn/go"
+  wait
+  grep -hE "\||FAILED|Error" "$log"/*.txt
+}
+
+# Everything of the tables: peers prepare while `proofs` runs, then all that is timed runs alone.
+proofs() { conformance; steps; }
+everything() { peers_in_turn proofs; first; small; nets; }
+
 for part in $parts; do
   case $part in
-    doctor | conformance | sanitizer | steps | check | small | first | nets | peers | call1 | call2)
+    doctor | conformance | sanitizer | steps | check | small | first | nets | peers | call1 | call2 | everything)
       echo "== $part"
       "$part" | tee "$out/$part.txt"
       ;;
