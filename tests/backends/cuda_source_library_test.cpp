@@ -3,9 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <functional>
+#include <string>
 
+#include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/library_conv.h"
+#include "ingot/backends/cuda/library_epilogue.h"
 #include "ingot/ops/ops.h"
+#include "ingot/passes/pass_list.h"
+#include "ingot/passes/pass_manager.h"
 
 namespace ingot::cuda {
 namespace {
@@ -76,6 +82,55 @@ TEST(CudaLibrary, AllThreeDirectionsAreTheSameProblem) {
   EXPECT_EQ(conv_problem(*net.forward).problem.text(),
             "conv forward x=f32[64,64,28,28]/50176,784,28,1 w=f32[128,64,3,3]/576,9,3,1 "
             "y=f32[64,128,14,14]/25088,196,14,1 pad=1,1,1,1 stride=2,2 dilation=1,1");
+}
+
+/// What the library is asked for a large convolution of bf16 and what follows it, and the rest of
+/// the lowered Graph's kernels.
+std::string lowered_text(const std::function<Value(Graph&, Value)>& after) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::bf16, {64, 64, 28, 28}});
+  const Value w = graph.placeholder("w", {DType::bf16, {128, 64, 3, 3}});
+  graph.fetch("y", after(graph, ops::conv2d(x, w)));
+  CudaBackend backend(nullptr, GpuFacts{});
+  backend.force_form(StepForm::throughput);
+  PassContext context(backend);
+  const auto low = run_passes(graph, pass_list(), {}, context);
+  std::string text;
+  for (const auto& node : low->nodes()) {
+    if (contraction_of(*node) == nullptr) continue;
+    const ConvProblemResult result = conv_problem(*node);
+    if (!result.support) return result.support.reason;
+    const std::string whole = result.problem.text();
+    text += whole.substr(whole.find("dilation="));
+    EXPECT_EQ(result.places.workspace, static_cast<int>(node->inputs().size()) + 1);
+    EXPECT_EQ(result.places.y, static_cast<int>(node->inputs().size()));
+    EXPECT_EQ(result.places.bias >= 0, result.problem.bias);
+  }
+  return text;
+}
+
+TEST(CudaLibrary, ABiasAndAReluBelongToAConvolution) {
+  const auto bias = [](Graph& graph, Value y) {
+    return ops::add(y, graph.placeholder("bias", {DType::bf16, {1, 128, 1, 1}}), {});
+  };
+  EXPECT_EQ(lowered_text([](Graph&, Value y) { return y; }), "dilation=1,1");
+  EXPECT_EQ(lowered_text(bias), "dilation=1,1 bias:bf16");
+  EXPECT_EQ(lowered_text([](Graph&, Value y) { return ops::relu(y, {}); }), "dilation=1,1 relu");
+  EXPECT_EQ(lowered_text([&](Graph& g, Value y) { return ops::relu(bias(g, y), {}); }),
+            "dilation=1,1 bias:bf16 relu");
+}
+
+TEST(CudaLibrary, WhatElseFollowsAConvolutionIsAKernelOfItsOwn) {
+  const auto bare = [](const std::function<Value(Graph&, Value)>& after) {
+    EXPECT_EQ(lowered_text(after), "dilation=1,1");
+  };
+  bare([](Graph&, Value y) { return ops::elementwise("tanh", {y}, {}); });
+  bare([](Graph& graph, Value y) {
+    return ops::add(y, graph.placeholder("z", {DType::bf16, y.shape()}), {});
+  });
+  bare([](Graph& graph, Value y) {
+    return ops::add(y, graph.placeholder("row", {DType::bf16, {1, 1, 1, 26}}), {});
+  });
 }
 
 TEST(CudaLibrary, SmallWorkIsNotForALibrary) {
