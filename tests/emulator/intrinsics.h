@@ -47,6 +47,7 @@ DEV void store_free_if(bool c, float* p, float v) {
   if (c) *p = v;
 }
 
+DEV u64 add_acq_rel(u64* p, u64 v) { return atomicAdd(p, v); }
 DEV void add_release(u64* p, u64 v) { atomicAdd(p, v); }
 DEV u64 load_acquire(const u64* p) {
   ingot::emulator::table->yield();

@@ -58,6 +58,7 @@ class OneKernel {
     kernel_.shared_bytes += static_cast<int>(local_bytes_);
     kernel_.name = "step_kernel";
     kernel_.pointers = binder_.pointers();
+    source.ticket_bytes = binder_.ticket_bytes();
     kernel_.cooperative = true;
     source.kernels.push_back(std::move(kernel_));
     source.cycles = schedule_.cycles;

@@ -134,14 +134,17 @@ std::string ReduceRegion::write_shift(std::string& code, const Node& reduction,
 
 void ReduceRegion::store(std::string& code, const std::string& out,
                          const std::vector<std::string>& kept,
-                         const std::vector<std::string>& totals) const {
+                         const std::vector<std::string>& totals,
+                         const std::vector<std::string>& shifts) const {
   std::size_t component = 0;
   const std::string scale = literal(1.0 / static_cast<double>(axes_.reduced.numel()), DType::f32);
   for (std::size_t n = 0; n < region_.reductions.size(); ++n) {
     const Node& reduction = *region_.reductions[n];
     const ReduceKind kind = reduce_kind(reduction);
     if (kind == ReduceKind::moments) {
-      const std::string shift = write_shift(code, reduction, kept, fmt::format("shift{}", n));
+      const std::string shift = shifts.empty()
+                                    ? write_shift(code, reduction, kept, fmt::format("shift{}", n))
+                                    : shifts[n];
       code += fmt::format("const float m{} = {} * {};\n", n, totals[component], scale);
       put(code, reduction, 0, out, fmt::format("{} + m{}", shift, n));
       put(code, reduction, 1, out,

@@ -55,9 +55,11 @@ class ReduceRegion {
   /// The first term of an output: what moments are shifted by.
   std::string write_shift(std::string& code, const Node& reduction,
                           const std::vector<std::string>& kept, const std::string& name) const;
-  /// Stores every reduction's outputs from the components' totals.
+  /// Stores every reduction's outputs from the components' totals. `shifts` has the variable of
+  /// each reduction's first term where it is known, and is empty where it is to be read again.
   void store(std::string& code, const std::string& out, const std::vector<std::string>& kept,
-             const std::vector<std::string>& totals) const;
+             const std::vector<std::string>& totals,
+             const std::vector<std::string>& shifts = {}) const;
 
  private:
   [[nodiscard]] std::string merged_offset(const std::vector<std::string>& all,

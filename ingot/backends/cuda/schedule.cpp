@@ -73,6 +73,8 @@ class Sequencer {
       placed.node = launch.node->id();
       placed.scratch_offset = launch.scratch_offset;
       placed.scratch_bytes = launch.kernel->scratch_bytes();
+      placed.ticket_offset = ticket_bytes_;
+      ticket_bytes_ += placed.stage.tickets * kTicketBytes;
       placed_.push_back(std::move(placed));
     }
   }
@@ -86,6 +88,7 @@ class Sequencer {
   const Program& program_;
   const GpuFacts& gpu_;
   std::vector<PlacedStage> placed_;
+  std::int64_t ticket_bytes_ = 0;
 };
 
 /// Until the results are there, for who waits for them with all blocks.

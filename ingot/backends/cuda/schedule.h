@@ -17,9 +17,10 @@ struct PlacedStage {
   int node = -1;                    ///< id in the lowered Graph
   std::int64_t scratch_offset = 0;  ///< of the workspace in the arena
   std::int64_t scratch_bytes = 0;
-  bool last = false;              ///< ends the step: needs everything before it
-  std::vector<int> updates = {};  ///< positions in Schedule::updates, of what it stores
-  int lane = 0;                   ///< mode single: which of the phase's blocks runs it
+  std::int64_t ticket_offset = 0;  ///< among all stages' tickets
+  bool last = false;               ///< ends the step: needs everything before it
+  std::vector<int> updates = {};   ///< positions in Schedule::updates, of what it stores
+  int lane = 0;                    ///< mode single: which of the phase's blocks runs it
 };
 
 /// Stages between two barriers of the grid.

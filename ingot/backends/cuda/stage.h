@@ -18,6 +18,9 @@ namespace ingot::cuda {
 /// Threads of a block; device/prelude.inc has the same.
 inline constexpr int kThreads = 512;
 
+/// Bytes of a ticket; see Stage::tickets.
+inline constexpr std::int64_t kTicketBytes = 8;
+
 /// How the units of a stage are given to blocks.
 enum class Mode : std::uint8_t {
   grid,    ///< over all blocks
@@ -48,12 +51,13 @@ class LibraryCall {
 };
 
 /// Work in units that blocks take in any order, each by a whole block. `body` is the inside of
-/// `void(const Params& P, i64 step, int unit, char* smem)`; it names slot k as @k@ and the
-/// workspace as @W@, both of type char*, and the lowered Node's id as @N@. In mode item, `unit` may
-/// count from the item's own first unit, with the names of slots that are touched by item standing
-/// for the item's part. What slots stand for may
-/// use P, step, item, local and go, so text inside a struct needs these as members. smem is free
-/// for use, and every thread gets to the end.
+/// `void(const Params& P, i64 step, int unit, char* smem)`; it names slot k as @k@, the workspace
+/// as
+/// @W@ and tickets as @T@, all of type char*, and the lowered Node's id as @N@. In mode item,
+/// `unit` may count from the item's own first unit, with the names of slots that are touched by
+/// item standing for the item's part. What slots stand for may use P, step, item, local and go, so
+/// text inside a struct needs these as members. smem is free for use, and every thread gets to the
+/// end.
 struct Stage {
   std::string what;  ///< for reports: op "node"
   std::string body;
@@ -66,10 +70,15 @@ struct Stage {
   /// Threads, in whole warps, that the body has work for. With fewer than kThreads it uses no smem
   /// and waits for no other warp, so that any warps can be those, counted by threadIdx.x from 0.
   int threads_used = kThreads;
+  /// Counters of type u64 by which blocks find out who comes last; zero when the stage begins, and
+  /// it leaves them so.
+  int tickets = 0;
   /// Of a block, and blocks to a cluster: other than these only in a kernel of its own, which then
   /// has one block a unit.
   int threads = kThreads;
   int cluster = 1;
+  /// Blocks of such a kernel that are to fit a multiprocessor.
+  int blocks_at_once = 1;
   /// Whether the body of such a kernel calls take_turn() itself, before it touches memory.
   bool takes_turn = false;
   std::vector<Access> accesses;

@@ -24,7 +24,7 @@ struct ControlRecord {
   std::int64_t index = 0;
 };
 static_assert(sizeof(ControlRecord) == 40);
-// With the barrier's counter, in 256 bytes of its own.
+// With the barrier's counter, in 256 bytes of its own. The tickets follow.
 constexpr std::size_t kControlBytes = 2 * 256;
 
 // Cycles of a step above which blocks have more to do than to wait.
@@ -65,7 +65,9 @@ StepRunner::StepRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice>
       profile_(request.profile),
       ring_(device_, capacity_ * std::max<std::size_t>(scalars_, 1) * sizeof(double),
             "ring of results"),
-      control_(Buffer::allocate(device_, kControlBytes, "control record")),
+      control_(Buffer::allocate(device_,
+                                kControlBytes + static_cast<std::size_t>(source_.ticket_bytes),
+                                "control record")),
       feed_buffers_(program_.feeds.size()),
       feed_data_(program_.feeds.size(), nullptr) {
   device_->make_current();
@@ -73,7 +75,7 @@ StepRunner::StepRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice>
   constexpr int kFirst = -100;
   check(driver().StreamCreateWithPriority(&handles_.stream, CU_STREAM_DEFAULT, kFirst),
         "making a stream");
-  device_->fill(control_.data(), std::byte{0}, kControlBytes);
+  device_->fill(control_.data(), std::byte{0}, control_.size());
   const ControlRecord fresh;
   device_->copy_to_device(control_.data(), &fresh, sizeof(fresh));
   mark_memory("what was planned, and libraries");
@@ -181,6 +183,9 @@ void StepRunner::load() {
 }
 
 const std::byte* StepRunner::address_of(const Pointer& pointer) const {
+  if (pointer.slot == kTickets) {
+    return static_cast<const std::byte*>(control_.data()) + kControlBytes + pointer.offset;
+  }
   return pointer.slot < 0 ? store_.scratch() + pointer.offset : address(pointer.slot);
 }
 

@@ -120,6 +120,7 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
                   binder.bind(stage.body, placed), stage);
     KernelText kernel;
     kernel.pointers = binder.pointers();
+    source.ticket_bytes = std::max(source.ticket_bytes, binder.ticket_bytes());
     const std::string params = params_struct("@", kernel.pointers.size(), program.feeds.size());
     const auto [it, fresh] = numbers.emplace(params + body, numbers.size());
     kernel.name = fmt::format("kernel_{}", it->second);
@@ -137,12 +138,14 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
       const std::string cluster =
           stage.cluster > 1 ? fmt::format("__cluster_dims__({}, 1, 1) ", stage.cluster) : "";
       source.texts.back() += fmt::format(
-          "// {}\nnamespace {} {{\n{}extern \"C\" __global__ void {}__launch_bounds__({}) {}(const "
+          "// {}\nnamespace {} {{\n{}extern \"C\" __global__ void {}__launch_bounds__({}{}) "
+          "{}(const "
           "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
           "smem[];\n{}}}\n}}\n",
           stage.what, kernel.name + "_",
           params_struct("Params", kernel.pointers.size(), program.feeds.size()), cluster,
-          stage.threads, kernel.name, body);
+          stage.threads, stage.blocks_at_once > 1 ? fmt::format(", {}", stage.blocks_at_once) : "",
+          kernel.name, body);
     }
     source.kernels.push_back(std::move(kernel));
   }

@@ -10,9 +10,13 @@
 
 namespace ingot::cuda {
 
-/// One pointer among a kernel's parameters: a slot's memory, or a place in the scratch arena.
+/// Pointer::slot of the stages' tickets.
+inline constexpr int kTickets = -2;
+
+/// One pointer among a kernel's parameters: a slot's memory, or a place in the scratch arena or
+/// among the tickets.
 struct Pointer {
-  int slot = -1;  ///< a root; -1: the arena at `offset`
+  int slot = -1;  ///< a root; -1: the arena at `offset`; kTickets: the tickets at `offset`
   std::int64_t offset = 0;
   friend bool operator==(const Pointer&, const Pointer&) = default;
 };
@@ -51,6 +55,7 @@ inline constexpr int kControl = -2;
 struct StepSource {
   std::vector<std::string> texts;   ///< one a module; a compiler can take them at once
   std::vector<KernelText> kernels;  ///< in order; equal ones share a name
+  std::int64_t ticket_bytes = 0;    ///< of all stages; memory that is zero before the first step
   double cycles = 0;
 };
 

@@ -66,6 +66,8 @@ std::string Binder::bind(const std::string& text, const PlacedStage& placed) {
       bound += std::to_string(placed.node);
     } else if (name == "W") {
       bound += workspace_text(placed);
+    } else if (name == "T") {
+      bound += ticket_text(placed);
     } else if (name.front() == '=') {
       bound += store(name.substr(1), placed.stage);
     } else if (name.front() == ':') {
@@ -115,6 +117,12 @@ std::string Binder::workspace_text(const PlacedStage& placed) {
     }
   }
   return text;
+}
+
+std::string Binder::ticket_text(const PlacedStage& placed) {
+  ticket_bytes_ =
+      std::max(ticket_bytes_, placed.ticket_offset + placed.stage.tickets * kTicketBytes);
+  return fmt::format("P.p[{}]", index_of({kTickets, placed.ticket_offset}));
 }
 
 std::string Binder::slot_text(int slot, const Stage& stage, bool global) {

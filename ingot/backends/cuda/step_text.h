@@ -41,7 +41,7 @@ class Binder {
   };
   void add_sink(int root, Sink sink) { sinks_[root] = std::move(sink); }
 
-  /// `text` with @slot@, @W@, @N@ and what store_text() wrote replaced.
+  /// `text` with @slot@, @W@, @T@, @N@ and what store_text() wrote replaced.
   std::string bind(const std::string& text, const PlacedStage& placed);
   /// Items of the batch, of which item stages see their own alone.
   void set_items(std::int64_t items) { items_ = items; }
@@ -51,10 +51,13 @@ class Binder {
   std::string global_text(int slot);
 
   [[nodiscard]] const std::vector<Pointer>& pointers() const noexcept { return pointers_; }
+  /// Where the tickets of all bound texts end.
+  [[nodiscard]] std::int64_t ticket_bytes() const noexcept { return ticket_bytes_; }
 
  private:
   std::string slot_text(int slot, const Stage& stage, bool global = false);
   std::string workspace_text(const PlacedStage& placed);
+  std::string ticket_text(const PlacedStage& placed);
   std::string store(const std::string& parts, const Stage& stage);
   std::string early(const std::string& parts);
   std::size_t index_of(const Pointer& pointer);
@@ -63,6 +66,7 @@ class Binder {
   bool stacked_;  ///< feeds of several steps lie one after the other
   std::int64_t items_ = 0;
   std::vector<Pointer> pointers_;
+  std::int64_t ticket_bytes_ = 0;
   LocalPlaces locals_;
   std::unordered_map<int, Sink> sinks_;
 };

@@ -66,14 +66,17 @@ class VectorMapKernel final : public CudaKernel {
     std::vector<Stage> stages;
     if (!results_.apart.empty()) stages = map_stages(request, *this, region_, results_.apart);
     const VectorReader reader(region_, walk_, wanted_of(region_, walk_.shape));
-    const int unroll = reader.streams() <= 2 ? 4 : 2;
+    const int stored = static_cast<int>(results_.whole.size());
+    const int unroll = reader.rows_at_once(stored);
     // A block begins with what its channels share, so few blocks with many rows each.
+    const int blocks = reader.blocks_at_once(stored);
     const std::int64_t most =
-        std::max<std::int64_t>(2LL * request.multiprocessors / walk_.columns, 1);
+        std::max<std::int64_t>(std::int64_t{blocks} * request.multiprocessors / walk_.columns, 1);
     const std::int64_t slices = std::min(walk_.row_blocks(unroll), most);
     Stage stage;
     stage.what = fmt::format("{} \"{}\"", node().op().name, node().name());
     stage.units = slices * walk_.columns;
+    stage.blocks_at_once = blocks;
     stage.accesses = all_accesses(request, *this);
     for (Access& access : stage.accesses) access.by_item = false;
     stage.bytes = bytes_moved();

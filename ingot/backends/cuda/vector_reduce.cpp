@@ -1,12 +1,11 @@
 // Sums, maxima and moments over the rows of neighbouring channels, 16 bytes at a time: each thread
-// adds up its vector of channels, blocks leave a row of partial results each, and a second stage
-// adds those in their order.
+// adds up its vector of channels, blocks leave a row of partial results each, and the last block of
+// a column of channels adds those in their order.
 #include <fmt/core.h>
 
 #include <algorithm>
 
 #include "ingot/backends/cuda/map_kernel.h"
-#include "ingot/backends/cuda/reduce_plan.h"
 #include "ingot/backends/cuda/reduce_region.h"
 #include "ingot/backends/cuda/vector_walk.h"
 #include "ingot/ir/core_ops.h"
@@ -18,9 +17,17 @@
 namespace ingot::cuda {
 namespace {
 
+// Channels of a block where several share the rows: a line of 128 bytes a row at least, and few
+// enough that the last block is soon done with the others' results.
+constexpr std::int64_t kColumnChannels = 64;
+
 std::optional<VectorWalk> walk_of(const ReduceRegion& work) {
-  return VectorWalk::of(work.loop(), layout_of(work.region(), work.loop()),
-                        vector_of(work.region(), work.loop()), false);
+  const int vector = vector_of(work.region(), work.loop());
+  auto walk = VectorWalk::of(work.loop(), layout_of(work.region(), work.loop()), vector, false);
+  if (walk && rows_of_output(work.axes(), *walk) == walk->rows) {
+    walk->narrow(kColumnChannels / vector);
+  }
+  return walk;
 }
 
 class VectorReduceKernel final : public CudaKernel {
@@ -34,51 +41,75 @@ class VectorReduceKernel final : public CudaKernel {
         components_(work_.components()) {}
 
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override {
-    const std::int64_t slices = slices_for(kMostMultiprocessors);
-    if (slices == 1) return 0;
-    return slices * walk_.channels * 4 * std::ssize(components_);
+    const std::int64_t slices = slices_for(kMostBlocks);
+    return slices == 1 ? 0 : slices * walk_.columns * row_floats() * 4;
   }
 
   [[nodiscard]] std::vector<Stage> stages(const StageRequest& request) const override {
     std::vector<Stage> stages;
     const Region& region = work_.region();
     if (!work_.apart().empty()) stages = map_stages(request, *this, region, work_.apart());
-    const std::int64_t slices = slices_for(request.multiprocessors);
-    Stage whole;
-    whole.what = fmt::format("{} \"{}\"", node().op().name, node().name());
-    whole.accesses = all_accesses(request, *this);
-    for (Access& access : whole.accesses) access.by_item = false;
-    whole.bytes = work_.bytes();
-    for (const int r : work_.beside()) whole.bytes += bytes_of(r);
-    Stage first = whole;
-    first.units = slices * parts_ * walk_.columns;
-    first.shared_bytes = kThreads * walk_.vector * 4;
-    first.flops = 3.0 * static_cast<double>(walk_.shape.numel());
-    first.body = body(slices);
-    if (slices > 1) first.accesses.push_back({-1, true, false});
-    stages.push_back(std::move(first));
+    const VectorReader reader(region, walk_, wanted());
+    const int blocks = reader.blocks_at_once(totals());
+    const std::int64_t slices = slices_for(std::int64_t{blocks} * request.multiprocessors);
+    Stage stage;
+    stage.what = fmt::format("{} \"{}\"", node().op().name, node().name());
+    stage.accesses = all_accesses(request, *this);
+    for (Access& access : stage.accesses) access.by_item = false;
+    stage.bytes = work_.bytes();
+    for (const int r : work_.beside()) stage.bytes += bytes_of(r);
+    stage.units = slices * parts_ * walk_.columns;
+    stage.shared_bytes = static_cast<int>(4 * (shift_place(work_.region().reductions.size())));
+    stage.flops = 3.0 * static_cast<double>(walk_.shape.numel());
+    stage.blocks_at_once = blocks;
+    stage.body = body(reader, slices);
     if (slices > 1) {
-      stages.push_back(
-          add_parts(whole, work_.axes().kept, slices, components_,
-                    [this](std::string& code, const std::string& out, const auto& kept,
-                           const auto& totals) { work_.store(code, out, kept, totals); }));
+      stage.accesses.push_back({-1, true, false});
+      stage.tickets = static_cast<int>(walk_.columns);
     }
+    stages.push_back(std::move(stage));
     return stages;
   }
 
  private:
-  static constexpr int kMostMultiprocessors = 160;
+  static constexpr std::int64_t kMostBlocks = 320;
 
   [[nodiscard]] double bytes_of(int result) const {
     return static_cast<double>(
         work_.region().results[static_cast<std::size_t>(result)].type().bytes());
   }
 
-  /// Blocks that share the rows of an output.
-  [[nodiscard]] std::int64_t slices_for(int multiprocessors) const {
+  /// Vectors of totals and of what they are shifted by.
+  [[nodiscard]] int totals() const {
+    const auto shifted = std::ranges::count_if(work_.region().reductions, [](const Node* node) {
+      return reduce_kind(*node) == ReduceKind::moments;
+    });
+    return static_cast<int>(std::ssize(components_) + shifted);
+  }
+
+  /// Blocks that share the rows of an output, of `blocks` for all columns.
+  [[nodiscard]] std::int64_t slices_for(std::int64_t blocks) const {
     if (parts_ > 1) return 1;
-    const std::int64_t most = std::max<std::int64_t>(2LL * multiprocessors / walk_.columns, 1);
+    const std::int64_t most = std::max<std::int64_t>(blocks / walk_.columns, 1);
     return std::clamp<std::int64_t>(walk_.row_blocks(kUnroll), 1, most);
+  }
+
+  /// Floats that a block leaves.
+  [[nodiscard]] std::int64_t row_floats() const {
+    return std::ssize(components_) * walk_.block_channels();
+  }
+  /// Parts of a component in shared memory: one a warp, or a row.
+  [[nodiscard]] std::int64_t lane_parts() const {
+    const std::int64_t warp_rows = walk_.tx < 32 && 32 % walk_.tx == 0 ? 32 / walk_.tx : 1;
+    return walk_.ty / warp_rows;
+  }
+  /// Where a component's parts, and where the first terms of reduction n lie in shared memory, in
+  /// floats.
+  [[nodiscard]] std::int64_t part_place(std::size_t component) const {
+    return static_cast<std::int64_t>(component) * lane_parts() * walk_.block_channels();
+  }
+  [[nodiscard]] std::int64_t shift_place(std::size_t n) const {
+    return part_place(components_.size()) + static_cast<std::int64_t>(n) * walk_.block_channels();
   }
 
   /// Values of the loop's shape that a walk computes.
@@ -95,8 +126,7 @@ class VectorReduceKernel final : public CudaKernel {
     return fmt::format("#pragma unroll\nfor (int e = 0; e < {}; ++e) {{\n", walk_.vector);
   }
 
-  [[nodiscard]] std::string body(std::int64_t slices) const {
-    const VectorReader reader(work_.region(), walk_, wanted());
+  [[nodiscard]] std::string body(const VectorReader& reader, std::int64_t slices) const {
     std::string code;
     write_place(code, walk_, parts_ > 1 ? 1 : slices);
     if (parts_ > 1) {
@@ -108,11 +138,8 @@ class VectorReduceKernel final : public CudaKernel {
     for (std::size_t k = 0; k < components_.size(); ++k) {
       code += fmt::format("float t{}[{}];\n", k, walk_.vector);
     }
-    code += each_element();
-    for (std::size_t k = 0; k < components_.size(); ++k) {
-      code += fmt::format("t{}[e] = {};\n", k, components_[k] == 's' ? "0.0f" : "-infinity()");
-    }
-    code += "}\nif (live) {\n";
+    write_start(code);
+    code += "float* const s = (float*)smem;\nif (live) {\n";
     reader.write_constants(code);
     write_shifts(code, reader);
     write_rows(code, reader);
@@ -121,7 +148,16 @@ class VectorReduceKernel final : public CudaKernel {
     return code;
   }
 
-  /// The first term of each output of moments, in shift<n>[e].
+  /// Totals of nothing.
+  void write_start(std::string& code) const {
+    code += each_element();
+    for (std::size_t k = 0; k < components_.size(); ++k) {
+      code += fmt::format("t{}[e] = {};\n", k, components_[k] == 's' ? "0.0f" : "-infinity()");
+    }
+    code += "}\n";
+  }
+
+  /// The first term of each output of moments, in shift<n>[e] and for all of the block.
   void write_shifts(std::string& code, const VectorReader& reader) const {
     const auto& reductions = work_.region().reductions;
     std::vector<std::size_t> moments;
@@ -132,27 +168,31 @@ class VectorReduceKernel final : public CudaKernel {
     for (const std::size_t n : moments)
       code += fmt::format("float shift{}[{}];\n", n, walk_.vector);
     // Where all blocks share an output, they share its shift.
-    code += fmt::format("{{\nconst u32 q = 0, row = {};\n", parts_ == 1 ? "0" : "begin_row - ty");
+    code += fmt::format("{{\nconst u32 q = 0, row = {};\n",
+                        parts_ == 1 ? fmt::format("{}u", walk_.rows - 1) : "begin_row - ty");
     reader.write_declarations(code, 1);
     reader.write_loads(code);
     code += each_element();
     ElementWriter writer = reader.element(code);
     for (const std::size_t n : moments) {
       const std::string value = writer.value(reductions[n]->input(0));
-      code += fmt::format("shift{}[e] = {};\n", n, value);
+      code += fmt::format("shift{0}[e] = {1};\nif (ty == 0) s[{2} + tx * {3} + e] = shift{0}[e];\n",
+                          n, value, shift_place(n), walk_.vector);
     }
     code += "}\n}\n";
   }
 
   void write_rows(std::string& code, const VectorReader& reader) const {
-    const int unroll = reader.rows_at_once(static_cast<int>(components_.size()));
+    const int unroll = reader.rows_at_once(totals());
     code += fmt::format(
         "for (u32 begin = begin_row; begin < end_row; begin += step_rows * {}u) {{\n", unroll);
     reader.write_declarations(code, unroll);
+    // From the last row to the first: what the kernel before wrote last is in the cache.
+    const std::string row = parts_ > 1 ? "at" : fmt::format("{}u - at", walk_.rows - 1);
     const std::string each = fmt::format(
-        "#pragma unroll\nfor (int q = 0; q < {}; ++q) {{\nconst u32 row = begin + q * step_rows;\n"
-        "if (row < end_row) {{\n",
-        unroll);
+        "#pragma unroll\nfor (int q = 0; q < {}; ++q) {{\nconst u32 at = begin + q * step_rows, "
+        "row = {};\nif (at < end_row) {{\n",
+        unroll, row);
     code += each;
     reader.write_loads(code);
     code += "}\n}\n" + each;
@@ -201,33 +241,88 @@ class VectorReduceKernel final : public CudaKernel {
     }
   }
 
-  /// Adds up the block's rows, in the order of a tree, and stores or leaves what comes of them.
+  /// Adds up the block's rows and stores what comes of them, or leaves it to the last block of the
+  /// column.
   void write_totals(std::string& code, std::int64_t slices) const {
-    code += "float* const s = (float*)smem;\n";
+    write_leave(code);
+    if (slices == 1) return write_stores(code);
+    code += fmt::format(
+        "float* const column = (float*)@W@ + (u64)(unit % {}) * {};\n"
+        "float* const left = column + slice * {};\n",
+        walk_.columns, slices * row_floats(), row_floats());
+    write_channels(code);
     for (std::size_t k = 0; k < components_.size(); ++k) {
-      code += fmt::format("over_rows<{}, {}, {}, {}>(t{}, tx, ty, s);\n", walk_.vector, walk_.tx,
-                          walk_.ty, components_[k] == 's' ? "OpSum" : "OpMax", k);
+      code += fmt::format("left[{} + own] = v{};\n",
+                          static_cast<std::int64_t>(k) * walk_.block_channels(), k);
     }
-    code += "if (live && ty == 0) {\n#pragma unroll\n";
     code +=
-        fmt::format("for (int e = 0; e < {}; ++e) {{\nconst u32 channel = c + e;\n", walk_.vector);
-    if (walk_.is_padded()) code += fmt::format("if (channel >= {}u) continue;\n", walk_.channels);
-    std::vector<std::string> totals;
-    for (std::size_t k = 0; k < components_.size(); ++k) totals.push_back(fmt::format("t{}[e]", k));
-    if (slices > 1) {
-      for (std::size_t k = 0; k < components_.size(); ++k) {
-        code += fmt::format("((float*)@W@)[((u64){} * {} + slice) * {} + channel] = t{}[e];\n", k,
-                            slices, walk_.channels, k);
-      }
-    } else {
-      std::vector<std::string> kept;
-      if (parts_ > 1 || work_.axes().kept_axes.size() > 1) kept.emplace_back("slice");
-      kept.emplace_back("channel");
+        fmt::format("}}\nif (comes_last((u64*)@T@ + unit % {}, {})) {{\n", walk_.columns, slices);
+    write_start(code);
+    // As many rounds for every thread, so that their loads are under way together.
+    const std::int64_t rounds = (slices + walk_.ty - 1) / walk_.ty;
+    code += fmt::format(
+        "#pragma unroll 8\nfor (int q = 0; q < {}; ++q) {{\nconst u32 part = q * {}u + ty;\n"
+        "if (ty < {}u && part < {}u) {{\n",
+        rounds, walk_.ty, walk_.ty, slices);
+    for (std::size_t k = 0; k < components_.size(); ++k) {
       code += fmt::format(
-          "const i64 out = {};\n",
-          kept.size() > 1 ? fmt::format("(i64)slice * {} + channel", walk_.channels) : "channel");
-      work_.store(code, "out", kept, totals);
+          "const Raw<{0}> w{1} = load_words<{0}>(column + part * {2} + {3} + tx * {0});\n",
+          walk_.vector, k, row_floats(), static_cast<std::int64_t>(k) * walk_.block_channels());
     }
+    code += each_element();
+    for (std::size_t k = 0; k < components_.size(); ++k) {
+      code += fmt::format("t{0}[e] = {1}::apply(t{0}[e], Lane<float>::get(w{0}.w, e));\n", k,
+                          operation(k));
+    }
+    code += "}\n}\n}\n";
+    write_leave(code);
+    write_stores(code);
+    code += "}\n";
+  }
+
+  [[nodiscard]] std::string_view operation(std::size_t component) const {
+    return components_[component] == 's' ? "OpSum" : "OpMax";
+  }
+
+  [[nodiscard]] std::string rows_template(std::size_t component) const {
+    return fmt::format("<{}, {}, {}, {}>", walk_.vector, walk_.tx, walk_.ty, operation(component));
+  }
+
+  void write_leave(std::string& code) const {
+    for (std::size_t k = 0; k < components_.size(); ++k) {
+      code +=
+          fmt::format("leave_rows{}(t{}, tx, ty, s + {});\n", rows_template(k), k, part_place(k));
+    }
+    code += "__syncthreads();\n";
+  }
+
+  /// Begins a loop over the block's channels, with each component's total in v<k>.
+  void write_channels(std::string& code) const {
+    code += fmt::format("for (u32 own = threadIdx.x; own < {}u; own += THREADS) {{\n",
+                        walk_.block_channels());
+    for (std::size_t k = 0; k < components_.size(); ++k) {
+      code += fmt::format("const float v{} = add_rows{}(s + {}, own);\n", k, rows_template(k),
+                          part_place(k));
+    }
+  }
+
+  void write_stores(std::string& code) const {
+    write_channels(code);
+    code += fmt::format("const u32 channel = unit % {} * {}u + own;\nif (channel < {}u) {{\n",
+                        walk_.columns, walk_.block_channels(), walk_.channels);
+    std::vector<std::string> totals;
+    for (std::size_t k = 0; k < components_.size(); ++k) totals.push_back(fmt::format("v{}", k));
+    std::vector<std::string> shifts;
+    for (std::size_t n = 0; n < work_.region().reductions.size(); ++n) {
+      shifts.push_back(fmt::format("s[{} + own]", shift_place(n)));
+    }
+    std::vector<std::string> kept;
+    if (parts_ > 1 || work_.axes().kept_axes.size() > 1) kept.emplace_back("slice");
+    kept.emplace_back("channel");
+    code += fmt::format(
+        "const i64 out = {};\n",
+        kept.size() > 1 ? fmt::format("(i64)slice * {} + channel", walk_.channels) : "channel");
+    work_.store(code, "out", kept, totals, shifts);
     code += "}\n}\n";
   }
 

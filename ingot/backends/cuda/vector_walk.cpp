@@ -70,11 +70,14 @@ std::optional<VectorWalk> VectorWalk::of(const Shape& shape, const Layout& layou
   }
   constexpr std::int64_t kMost = std::int64_t{1} << 31;
   if (walk.padded % vector != 0 || walk.rows >= kMost / 2) return std::nullopt;
-  walk.tx = std::min<std::int64_t>(walk.groups(), kThreads);
-  walk.columns = ceil_div(walk.groups(), walk.tx);
-  walk.tx = ceil_div(walk.groups(), walk.columns);
-  walk.ty = kThreads / walk.tx;
+  walk.narrow(kThreads);
   return walk;
+}
+
+void VectorWalk::narrow(std::int64_t most) {
+  columns = ceil_div(groups(), std::min(groups(), most));
+  tx = ceil_div(groups(), columns);
+  ty = kThreads / tx;
 }
 
 std::int64_t VectorWalk::row_blocks(std::int64_t unroll) const {
@@ -184,19 +187,33 @@ VectorReader::VectorReader(const Region& region, const VectorWalk& walk, std::ve
   for (const Value& value : wanted) collect(value);
 }
 
-int VectorReader::rows_at_once(int totals) const {
-  // Of the 128 that a thread has; words of operands, and vectors that stay.
-  constexpr int kRegisters = 130;
+int VectorReader::row_words() const {
   int words = 0;
-  int vectors = totals + static_cast<int>(constants_.size());
   for (const Operand& operand : operands_) {
     const bool loads = operand.reach == Reach::whole || operand.reach == Reach::image;
     if (loads) words += words_of(walk_, operand.value.dtype());
-    vectors += operand.reach == Reach::channel ? 1 : 0;
   }
+  return words;
+}
+
+/// Words of `rows` rows and vectors that stay, roughly.
+int VectorReader::registers(int rows, int totals) const {
+  return rows * row_words() + (totals + static_cast<int>(staying_.size())) * walk_.vector;
+}
+
+int VectorReader::rows_at_once(int totals) const {
+  // Of the 128 that a thread has.
+  constexpr int kRegisters = 112;
   int rows = 4;
-  while (rows > 1 && rows * words + vectors * walk_.vector > kRegisters) rows /= 2;
+  while (rows > 1 && registers(rows, totals) > kRegisters) rows /= 2;
   return rows;
+}
+
+int VectorReader::blocks_at_once(int totals) const {
+  // Two blocks share a multiprocessor where a thread needs half of its registers, those of
+  // addresses and loops included.
+  constexpr int kRegisters = 48;
+  return registers(rows_at_once(totals), totals) <= kRegisters ? 2 : 1;
 }
 
 bool VectorReader::is_constant(const Value& value) const {
@@ -211,7 +228,6 @@ void VectorReader::collect(const Value& value) {
     const Reach reach = walk_.reach(value);
     seen_[value] = reach == Reach::channel || reach == Reach::scalar;
     operands_.push_back({value, it->second, reach, fmt::format("x{}", operands_.size())});
-    streams_ += reach == Reach::whole ? 1 : 0;
     return;
   }
   if (&value.node()->op() == &constant_op()) {
@@ -224,8 +240,13 @@ void VectorReader::collect(const Value& value) {
     constant &= is_constant(input);
   }
   seen_[value] = constant;
-  if (!constant) return;
-  constants_.push_back(value);
+  if (constant) {
+    constants_.push_back(value);
+    return;
+  }
+  for (const Value& input : value.node()->inputs()) {
+    if (is_constant(input) && input.type().numel() > 1) staying_.insert(input);
+  }
 }
 
 void VectorReader::write_channel_load(std::string& code, const Operand& operand) const {

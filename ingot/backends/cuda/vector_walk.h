@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ingot/backends/cuda/element.h"
@@ -45,6 +46,10 @@ class VectorWalk {
   [[nodiscard]] bool is_padded() const noexcept { return channels != padded; }
   [[nodiscard]] std::int64_t groups() const noexcept { return padded / vector; }
   [[nodiscard]] std::int64_t row_blocks(std::int64_t unroll) const;
+  /// Channels of a block, those beyond the last one included.
+  [[nodiscard]] std::int64_t block_channels() const noexcept { return tx * vector; }
+  /// Cuts the channels into columns of at most `most` vectors.
+  void narrow(std::int64_t most);
 
   Shape shape;
   Layout layout;
@@ -84,10 +89,11 @@ class VectorReader {
   void write_loads(std::string& code) const;
   /// A writer for element e of the row in number q; `padded` channels are left to the caller.
   [[nodiscard]] ElementWriter element(std::string& code) const;
-  /// Whole operands: loads of a vector.
-  [[nodiscard]] int streams() const noexcept { return streams_; }
   /// Rows that a thread has under way at once, as far as registers reach beside `totals` vectors.
   [[nodiscard]] int rows_at_once(int totals) const;
+  /// Blocks that fit a multiprocessor at once: no more should share the rows, since each begins
+  /// with what its channels need.
+  [[nodiscard]] int blocks_at_once(int totals) const;
 
  private:
   struct Operand {
@@ -97,6 +103,8 @@ class VectorReader {
     std::string name;
   };
   [[nodiscard]] bool is_constant(const Value& value) const;
+  [[nodiscard]] int row_words() const;
+  [[nodiscard]] int registers(int rows, int totals) const;
   void collect(const Value& value);
   void write_channel_load(std::string& code, const Operand& operand) const;
   [[nodiscard]] std::vector<std::string> coordinates() const;
@@ -107,7 +115,8 @@ class VectorReader {
   std::vector<Operand> operands_;
   std::vector<Value> constants_;  ///< computed once a thread, in order
   std::unordered_map<Value, bool, ValueHash> seen_;
-  int streams_ = 0;
+  /// Constants of each channel that rows are computed from, and so stay in registers.
+  std::unordered_set<Value, ValueHash> staying_;
 };
 
 /// `const u32 tx = ...`: the thread's place; then `if (live) {` is the caller's. `slices`: blocks
