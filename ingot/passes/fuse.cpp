@@ -20,7 +20,9 @@
 //    reduction's unit while it is at hand.
 // 8. A Value that a unit can compute from what it reads anyway is not read.
 // 9. Values of one channel each are computed by every unit that needs them.
-// 10. Conversions of variables run as one unit, whatever their shapes; so do updates of variables
+// 10. Units of elementwise Nodes that read a common Value of their shape, and can run at one time,
+//     read it once.
+// 11. Conversions of variables run as one unit, whatever their shapes; so do updates of variables
 //    of one shape.
 // 11. A Node that moves the elements of its only operand takes the unit that makes it: another such
 //     Node, or elementwise ones.

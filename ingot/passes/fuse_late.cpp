@@ -34,6 +34,7 @@ class LateFusion {
     if (context_.form != StepForm::throughput) return;
     for (int id = 0; id < size; ++id) compute_from_reads(id);
     for (int id = size - 1; id >= 0; --id) compute_small(id);
+    for (int id = 0; id < size; ++id) join_readers(id);
     join_conversions();
     join_assigned();
     for (int id = 0; id < size; ++id) join_moves(id);
@@ -161,6 +162,34 @@ class LateFusion {
       if (region.size() > kMaxUnitMembers || !accept_(region, user)) return;
     }
     for (const int user : users) copy_into(user, value, recipe);
+  }
+
+  /// Whether the unit is made of elementwise Nodes of the shape alone.
+  [[nodiscard]] bool is_elementwise(int u, const Shape& shape) const {
+    return std::ranges::all_of(units_.unit(u).members, [&](int id) {
+      return is_pointwise(units_.node(id)) && units_.node(id).output_type().shape == shape;
+    });
+  }
+
+  /// The rule 10.
+  void join_readers(int id) {
+    if (units_.is_dead(id) || units_.node(id).outputs().empty()) return;
+    const Value value{const_cast<Node*>(&units_.node(id)), 0};
+    const std::vector<int> users(units_.users(id).begin(), units_.users(id).end());
+    if (users.size() > kMaxReaders) return;
+    int into = -1;
+    for (const int user : users) {
+      const int u = units_.unit_of(user);
+      if (u == into || u == units_.unit_of(id) || !units_.is_user(user, value)) continue;
+      if (!is_elementwise(u, value.shape())) continue;
+      std::vector<int> region;
+      if (into >= 0) {
+        std::ranges::set_union(units_.all_of(into), units_.all_of(u), std::back_inserter(region));
+      }
+      const bool joins = into >= 0 && region.size() <= kMaxUnitMembers && accept_(region, user) &&
+                         units_.merge(into, u);
+      if (!joins) into = u;
+    }
   }
 
   /// Whether assigns alone read what leaves the unit, elementwise Nodes of one shape.

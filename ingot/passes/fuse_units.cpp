@@ -34,7 +34,9 @@ FusionUnits::FusionUnits(const Graph& graph)
   std::iota(unit_of_.begin(), unit_of_.end(), 0);
   for (std::size_t id = 0; id < graph.size(); ++id) {
     const Node& node = *graph.nodes()[id];
-    units_[id] = {{node.id()}, {}, node.op().traits.source ? kBefore : static_cast<double>(id)};
+    // What variables become counts at the end of the step, wherever the Node stands.
+    const std::size_t place = node.op().traits.side_effect ? graph.size() + id : id;
+    units_[id] = {{node.id()}, {}, node.op().traits.source ? kBefore : static_cast<double>(place)};
     inputs_[id].assign(node.inputs().begin(), node.inputs().end());
     fetched_[id].assign(node.outputs().size(), false);
     for (const Value& input : node.inputs()) {
