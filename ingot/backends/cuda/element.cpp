@@ -229,6 +229,30 @@ std::string fill_form(std::string_view form, DType type, std::span<const std::st
   return text;
 }
 
+/// Whether the Node is one scalar operation on its operands, or on its operand and a constant.
+bool is_operation(const Node& node, ScalarOp op, std::optional<double> constant = {}) {
+  if (node.op().expr.empty() || node.inputs().size() != (constant ? 1U : 2U)) return false;
+  std::vector<std::string> names;
+  for (const auto& input : node.op().inputs) names.emplace_back(input.name);
+  const auto program = ScalarProgram::parse(node.op().expr, names);
+  const auto instrs = program.instrs();
+  if (instrs.size() != 3 || instrs.back().op != op) return false;
+  return std::ranges::all_of(instrs.first(2), [&](const ScalarInstr& instr) {
+    return instr.op == ScalarOp::input ||
+           (constant && instr.op == ScalarOp::constant && instr.imm == *constant);
+  });
+}
+
+bool is_zero(const Value& value) {
+  if (&value.node()->op() != &constant_op() || value.type().numel() != 1) return false;
+  return std::as_const(*value.node()->attr<TensorAttr>("value").tensor).view().get(0) == 0;
+}
+
+/// What rounds to zero in a narrower float: up to half of its smallest number. 0: not such a type.
+double rounds_to_zero(DType dtype) {
+  return dtype == DType::bf16 ? 0x1p-134 : dtype == DType::f16 ? 0x1p-25 : 0.0;
+}
+
 }  // namespace
 
 std::vector<std::string> write_program(std::string& code, const ScalarProgram& program,
@@ -316,7 +340,30 @@ std::string ElementWriter::load(const Value& value, int slot) {
   return name;
 }
 
+/// A comparison with zero sees through what keeps the answer: ReLU, and rounding of f32.
+std::optional<std::string> ElementWriter::above_zero(const Node& node) {
+  if (!is_operation(node, ScalarOp::gt) || !is_zero(node.input(1))) return std::nullopt;
+  Value x = node.input(0);
+  if (!is_float(x.dtype())) return std::nullopt;
+  double least = 0;
+  while (!known_.contains(x) && !region_.operands.contains(x)) {
+    const Node& maker = *x.node();
+    const double rounded = rounds_to_zero(x.dtype());
+    const bool rounds =
+        &maker.op() == &cast_op() && rounded > 0 && maker.input_type(0).dtype == DType::f32;
+    if (!rounds && !is_operation(maker, ScalarOp::max, 0.0)) break;
+    if (rounds) least = std::max(least, rounded);
+    x = maker.input(0);
+  }
+  if (x == node.input(0)) return std::nullopt;
+  const std::string operand = value(x);
+  std::string name = fresh();
+  code_ += fmt::format("const bool {} = {} > {};\n", name, operand, literal(least, DType::f32));
+  return name;
+}
+
 std::string ElementWriter::pointwise(const Node& node) {
+  if (auto test = above_zero(node)) return *test;
   const bool same = &node.op() == &broadcast_to_op() || &node.op() == &reorder_op();
   if (same) return value(node.input(0));
   const DType type = node.output_type().dtype;

@@ -1,6 +1,7 @@
 // C++ text for one element of Values: what fused chains, prologues and epilogues are written with.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -57,6 +58,7 @@ class ElementWriter {
  private:
   std::string load(const Value& value, int slot);
   std::string pointwise(const Node& node);
+  std::optional<std::string> above_zero(const Node& node);
   std::string fresh();
 
   std::string& code_;
