@@ -24,7 +24,7 @@
 //     read it once.
 // 11. Conversions of variables run as one unit, whatever their shapes; so do updates of variables
 //    of one shape.
-// 11. A Node that moves the elements of its only operand takes the unit that makes it: another such
+// 12. A Node that moves the elements of its only operand takes the unit that makes it: another such
 //     Node, or elementwise ones.
 //
 // The target has the last word on each join; its reasons go to the trace channel `dispatch`.

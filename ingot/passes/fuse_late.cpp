@@ -34,6 +34,9 @@ class LateFusion {
     if (context_.form != StepForm::throughput) return;
     for (int id = 0; id < size; ++id) compute_from_reads(id);
     for (int id = size - 1; id >= 0; --id) compute_small(id);
+    for (int id = 0; id < size; ++id) {
+      if (units_.node(id).op().traits.view && units_.is_alone(id)) units_.hoist(units_.unit_of(id));
+    }
     for (int id = 0; id < size; ++id) join_readers(id);
     join_conversions();
     join_assigned();
@@ -260,7 +263,7 @@ class LateFusion {
     });
   }
 
-  /// The rule 11: the Node's unit takes what makes its operand, then what makes that one's.
+  /// The rule 12: the Node's unit takes what makes its operand, then what makes that one's.
   void join_moves(int id) {
     const Node& node = units_.node(id);
     const Traits& traits = node.op().traits;

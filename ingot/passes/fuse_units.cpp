@@ -125,6 +125,19 @@ void FusionUnits::remove(int id) {
   unit_of_[static_cast<std::size_t>(id)] = fresh;
 }
 
+void FusionUnits::hoist(int u) {
+  FusionUnit& own = units_[static_cast<std::size_t>(u)];
+  double after = kBefore;
+  for (const int id : own.members) {
+    for (const Value& input : inputs(id)) {
+      const int from = unit_of(input.node()->id());
+      if (from != u) after = std::max(after, unit(from).position);
+    }
+  }
+  constexpr double kShare = 1.0 / 1024;
+  own.position = after + (own.position - after) * kShare;
+}
+
 void FusionUnits::set_copies(int id, std::span<const int> copies, std::vector<Value> reads) {
   const std::vector<Value> old = std::move(inputs_[static_cast<std::size_t>(id)]);
   inputs_[static_cast<std::size_t>(id)] = std::move(reads);

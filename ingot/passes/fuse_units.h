@@ -55,6 +55,8 @@ class FusionUnits {
   bool merge(int into, int other);
   /// Makes a member a unit of its own again. It must have no user in the unit.
   void remove(int id);
+  /// Moves a unit to where its operands are there, so that who reads it may come earlier, too.
+  void hoist(int u);
   /// Lets a Node's unit compute `copies` (ascending) itself; the Node then `reads` what they need
   /// instead of what they make. Drops Nodes that nobody reads any more.
   void set_copies(int id, std::span<const int> copies, std::vector<Value> reads);

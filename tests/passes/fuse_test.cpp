@@ -45,8 +45,10 @@ std::vector<std::string> regions(const Graph& graph) {
 
 using Texts = std::vector<std::string>;
 
-std::unique_ptr<Graph> fused(const Graph& graph, const FakeTarget& target = {}) {
+std::unique_ptr<Graph> fused(const Graph& graph, const FakeTarget& target = {},
+                             StepForm form = StepForm::latency) {
   PassContext context(target);
+  context.form = form;
   auto after = fuse(graph, context);
   expect_equivalent(graph, *after, kTolerance);
   return after;
@@ -159,6 +161,18 @@ TEST(Fuse, ValuesNeededOutsideAreFurtherResults) {
   const auto after = fused(net.graph);
   ASSERT_EQ(regions(*after), (Texts{"exp tanh add"}));
   EXPECT_EQ(after->fetches()[1].value.node()->outputs().size(), 2u);
+}
+
+TEST(Fuse, PassesOverACommonValueAreOneWhereBytesCount) {
+  Net net;
+  const Value x = net.input("x", {4, 8});
+  const Value w = net.input("w", {8, 8});
+  net.graph.fetch("first", ops::matmul(ops::exp(x), w));
+  // A view that stands behind what waits for the first pass does not keep the second one there.
+  const Value c = ops::reshape(net.input("c", {8}), {1, 8});
+  net.graph.fetch("second", ops::matmul(ops::tanh(x) * c, w));
+  EXPECT_EQ(regions(*fused(net.graph)), (Texts{"tanh mul"}));
+  EXPECT_EQ(regions(*fused(net.graph, {}, StepForm::throughput)), (Texts{"exp tanh mul"}));
 }
 
 TEST(Fuse, RegionsNeverWaitForThemselves) {
