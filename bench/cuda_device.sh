@@ -126,9 +126,11 @@ call1() { first; small; resnet18; small_peers; }
 
 call2() { resnet50; resnet50_peers; }
 
-# peers_in_turn: every peer's process prepares at once; then each measures alone.
+# peers_in_turn COMMAND: every peer's process prepares at once, beside COMMAND; then each measures
+# alone. One that is not ready after PEERS_LIMIT seconds (240) is ended.
 peers_in_turn() {
-  local turn=$out/turn log=$out/peers words began=$SECONDS
+  local turn=$out/turn log=$out/peers limit=${PEERS_LIMIT:-240} words job ready=0 began=$SECONDS
+  local started=()
   rm -rf "$turn" "$log" && mkdir "$turn" "$log"
   local jobs=("torch seed-cnn compile-graph" "torch mlp784 autotune-graph"
     "torch gometal-cnn compile-graph" "torch resnet18-cifar compile-graph"
@@ -136,19 +138,26 @@ peers_in_turn() {
     "jax mlp784 scan" "jax gometal-cnn scan" "jax resnet18-cifar jit" "jax resnet50 jit")
   for words in "${jobs[@]}"; do
     # shellcheck disable=SC2086 -- a job is three words
-    timeout "${PEERS_LIMIT:-300}" python3 "$(dirname "$0")/peers/peers_gpu.py" ${words% *} \
-      --modes "${words##* }" \
+    python3 "$(dirname "$0")/peers/peers_gpu.py" ${words% *} --modes "${words##* }" \
       --turn "$turn" --json "$out/peers.jsonl" >"$log/${words// /-}.txt" 2>&1 &
+    started+=($!)
   done
   "$@"
-  while [ "$(find "$turn" -name 'ready-*' | wc -l)" -lt "$(jobs -rp | wc -l)" ] &&
-    [ $((SECONDS - began)) -lt $((${PEERS_LIMIT:-300} - 60)) ]; do
+  while [ $((SECONDS - began)) -lt "$limit" ]; do
+    ready=0
+    for job in "${started[@]}"; do
+      if [ -e "$turn/ready-$job" ] || ! kill -0 "$job" 2>/dev/null; then ready=$((ready + 1)); fi
+    done
+    [ "$ready" -lt "${#started[@]}" ] || break
     sleep 1
   done
-  echo "-- $(find "$turn" -name 'ready-*' | wc -l) peers are ready after $((SECONDS - began)) s"
+  echo "-- $ready of ${#started[@]} peers are ready after $((SECONDS - began)) s"
+  for job in "${started[@]}"; do
+    [ -e "$turn/ready-$job" ] || kill -9 "$job" 2>/dev/null
+  done
   touch "$turn/go"
-  wait
-  grep -hE "\||FAILED|Error" "$log"/*.txt
+  wait "${started[@]}"
+  grep -hE "\\||FAILED|Error" "$log"/*.txt
 }
 
 # Everything of the tables: peers prepare while `proofs` runs, then all that is timed runs alone.
