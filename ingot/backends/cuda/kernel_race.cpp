@@ -230,9 +230,9 @@ bool KernelRace::library_wins(const CudaKernel& library, const std::string& vers
   const Operands operands(program, timer);
   double first = 0;
   const std::size_t winner = fastest(text, names, tune_, [&](std::size_t i, int repeats) {
-    if (i == 1 && tune_ == Tune::quick &&
-        expected_seconds(own, device_->facts()) > kModelError * first) {
-      return expected_seconds(own, device_->facts());
+    if (i == 1) {
+      const double expected = expected_seconds(own, device_->facts());
+      if (expected > kModelError * first) return expected;
     }
     const LoneKernel kernel(i == 0 ? library : own, program, operands, timer, *device_);
     const double seconds = timer.seconds([&](CUstream stream) { kernel.enqueue(stream); }, repeats);
