@@ -45,8 +45,8 @@ std::string BenchMemory::text() const {
   if (!apart) return lines;
   const std::int64_t beyond = used - used_at_start;
   return lines + fmt::format(
-                     "  in use there: {:.2f} MiB beyond an empty context, {:.2f} without the "
-                     "batches to feed\n",
+                     "  in use there, by all programs: {:.2f} MiB more than with an empty context, "
+                     "{:.2f} without the batches to feed\n",
                      mib(beyond), mib(beyond - batches));
 }
 

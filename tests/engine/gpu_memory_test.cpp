@@ -11,6 +11,7 @@
 #include "ingot/ir/core_ops.h"
 #include "ingot/memory/buffer.h"
 #include "ingot/nn/models/models.h"
+#include "ingot/nn/resident_source.h"
 #include "ingot/train/training_graph.h"
 #include "tests/engine/support/device_memory.h"
 #include "tests/passes/support/resnet.h"
@@ -159,6 +160,21 @@ TEST_F(GpuMemory, OfExecutablesOnOneStoreIsPlanned) {
 std::int64_t bytes_of(const std::vector<MemoryOwner>& owners, std::string_view name) {
   const auto it = std::ranges::find(owners, name, &MemoryOwner::name);
   return it == owners.end() ? 0 : it->bytes;
+}
+
+TEST_F(GpuMemory, OfADataSetThatLiesThereIsPlanned) {
+  const nn::ModelInfo& info = nn::find_model("seed-cnn");
+  const nn::ResidentSource source{.images = {DType::u8, {6, 3, 4, 4}}, .batch = 2};
+  VariableStore store(backend_, 1);
+  const std::int64_t before = allocated_bytes(store);
+  Executable exe =
+      compile(train::build_resident_train_graph(*info.make(info.defaults), source, {}), store);
+  const std::int64_t planned = planned_bytes(store, exe);
+  // Its images, labels, order and the number of the batch, each in a place of its own.
+  EXPECT_GE(bytes_of(store.device_memory(), "dataset"), 6 * (3 * 4 * 4 + 4 + 4) + 4);
+  exe.run_steps(3, {});
+  exe.wait();
+  EXPECT_EQ(allocated_bytes(store) - before, planned);
 }
 
 TEST_F(GpuMemory, SaysWhatEachByteIsFor) {
