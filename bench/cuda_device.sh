@@ -11,7 +11,7 @@
 #   everything  both, the peers' compilers running beside conformance and steps
 # Each ends LIMIT seconds (570) after the script began; what has no time left says so.
 # BIN holds `ingot` and `test_conformance`; results go to $OUT (default: out/), a file a part.
-# TUNE=off|quick|full is the tuning level of `nets` (full). Compiled kernels and tuned choices are
+# TUNE=off|quick|full is the tuning level of `nets` (full), SMALL_TUNE that of gometal-cnn. Compiled kernels and tuned choices are
 # kept below $OUT/cache, which `first` begins with empty.
 set -u
 bin=$(cd "$1" && pwd)
@@ -77,7 +77,7 @@ small() {
     bench 30 "$model" --check reference
     bench 30 "$model" --check none --steps-per-call 64
   done
-  bench 60 gometal-cnn --precision tf32 --tune full --check reference
+  bench 60 gometal-cnn --precision tf32 --tune "${SMALL_TUNE:-full}" --check reference
 }
 
 # From process start to the first finished step, with nothing compiled and with everything.

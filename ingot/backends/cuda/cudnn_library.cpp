@@ -18,7 +18,7 @@
 namespace ingot::cuda {
 namespace {
 
-// Plans that --tune quick times, and full of a problem with little work.
+// Plans that --tune quick times.
 constexpr std::size_t kQuickPlans = 3;
 
 class CudnnLibrary final : public ConvLibrary {
@@ -100,11 +100,9 @@ class CudnnLibrary final : public ConvLibrary {
 
   /// cuDNN's plans that can be built, best first as the heuristics have it: as many as are timed.
   Calls plans(const ConvProblem& problem, std::string& why) {
-    // Some take half a second to build, which little work does not earn back.
-    const bool all = tune_ == Tune::full && problem.flops() >= kLibraryFlops;
-    const std::size_t most = tune_ == Tune::off ? 1
-                             : all              ? static_cast<std::size_t>(-1)
-                                                : kQuickPlans;
+    const std::size_t most = tune_ == Tune::off     ? 1
+                             : tune_ == Tune::quick ? kQuickPlans
+                                                    : static_cast<std::size_t>(-1);
     Calls found;
     std::vector<std::string> seen;
     std::vector<std::string> refused;
