@@ -272,13 +272,8 @@ class ContractKernel final : public CudaKernel {
       code += fmt::format("const float fb = [&]() -> float {{ {} }}();\n", problem_.b);
       return std::vector<std::string>{"fa * fb"};
     };
-    plan.store = [this](std::string& code, const std::string&, const auto& kept,
-                        const auto& totals) {
-      for (std::size_t axis = 0; axis < kept.size(); ++axis) {
-        code += fmt::format("const u32 c{} = {};\n", axis, kept[axis]);
-      }
-      write_results(code, totals[0]);
-    };
+    plan.early_slot = early_slot();
+    plan.store = result_store();
     const bool sum_by_item = request.mode == Mode::item && request.reduced;
     Stage own = whole;
     if (sum_by_item) {
@@ -325,16 +320,16 @@ class ContractKernel final : public CudaKernel {
         "struct Problem {\nconst Params& P; const i64 step, item; char* const local; const bool "
         "go; "
         "const int g, m1, n1, part;\n";
-    // Checks are branches, which loads cannot move past.
-    const std::string_view check_m = share.m % f.bm == 0 ? "" : "if (m >= m1) return";
-    const std::string_view check_n = share.n % f.bn == 0 ? "" : "if (n >= n1) return";
-    const auto zero = [](std::string_view check) {
-      return check.empty() ? std::string() : fmt::format("{} 0.0f;\n", check);
-    };
-    code += fmt::format("float a(int m, int k) const {{ {}{}{}\n}}\n", zero(check_m),
-                        problem_.constants, problem_.a);
-    code += fmt::format("float b(int k, int n) const {{ {}{}{}\n}}\n", zero(check_n),
-                        problem_.constants, problem_.b);
+    // Operands of sums that are not stored may be any; a check would be a branch, which loads
+    // cannot move past.
+    const bool whole_m = share.m % f.bm == 0;
+    const bool whole_n = share.n % f.bn == 0;
+    const std::string_view check_m = whole_m ? "" : "if (m >= m1) return";
+    const std::string_view check_n = whole_n ? "" : "if (n >= n1) return";
+    code += fmt::format("float a(int m, int k) const {{ {}{}{}\n}}\n",
+                        whole_m ? "" : "m = min(m, m1 - 1);\n", problem_.constants, problem_.a);
+    code += fmt::format("float b(int k, int n) const {{ {}{}{}\n}}\n",
+                        whole_n ? "" : "n = min(n, n1 - 1);\n", problem_.constants, problem_.b);
     // One result, of which each element is stored by itself, may find its operands early.
     const bool early = splits == 1 && has_bare_result() && problem_.exists.empty();
     code += fmt::format("typedef {} Early;\nEarly early(int m, int n) const {{\n",
@@ -412,14 +407,23 @@ class ContractKernel final : public CudaKernel {
     if (by_item) {
       for (Access& access : rest.accesses) access.by_item = false;
     }
-    const StoreFn store = [this](std::string& text, const std::string&, const auto& kept,
-                                 const auto& totals) {
+    return {std::move(first),
+            add_parts(rest, problem_.result, splits, "s", result_store(), early_slot())};
+  }
+
+  /// Of sums whose output is the result's element.
+  [[nodiscard]] StoreFn result_store() const {
+    return [this](std::string& text, const std::string&, const auto& kept, const auto& totals) {
       for (std::size_t axis = 0; axis < kept.size(); ++axis) {
         text += fmt::format("const u32 c{} = {};\n", axis, kept[axis]);
       }
-      write_results(text, totals[0]);
+      write_results(text, totals[0], early_slot() >= 0);
     };
-    return {std::move(first), add_parts(rest, problem_.result, splits, "s", store)};
+  }
+  /// See ReducePlan: a plain result is in the order of the sums.
+  [[nodiscard]] int early_slot() const {
+    const bool plain = region_.producer->outputs().front().layout.is_plain();
+    return plain && has_bare_result() ? outputs()[0] : -1;
   }
 
   /// The form without tiles, where it takes less than `cycles` in all.

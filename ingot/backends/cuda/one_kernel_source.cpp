@@ -30,18 +30,17 @@ class OneKernel {
     for (std::size_t i = 0; i < schedule_.updates.size(); ++i) add_update(i);
     std::string body;
     if (options_.profile) body += "i64 before = block == 0 ? clock64() : 0;\n";
-    body += "bool go = true;\nu64 passed = barrier_start(P.control, blocks);\n";
-    body += early_copies(0, "0", "");
+    body += "bool go = true;\nint turn = block;\nu64 passed = barrier_start(P.control, blocks);\n";
+    body += early_copies(0, "0");
     body += "for (i64 step = 0; step < P.steps; ++step) {\n";
     for (std::size_t i = 0; i < schedule_.phases.size(); ++i) {
       write_phase(body, schedule_.phases[i], i);
-      // Under way while the blocks wait for one another.
-      body += i + 1 < schedule_.phases.size()
-                  ? early_copies(i + 1, "step", "")
-                  : early_copies(0, "step + 1", " && step + 1 < P.steps");
-      body += i + 1 < schedule_.phases.size()
-                  ? "grid_barrier(P.control, passed, blocks);\n"
-                  : "if (step + 1 < P.steps) grid_barrier(P.control, passed, blocks);\n";
+      const bool last = i + 1 == schedule_.phases.size();
+      const std::string early = last ? early_copies(0, "step + 1") : early_copies(i + 1, "step");
+      // Copies are under way while the blocks wait for one another.
+      const std::string barrier = "barrier_arrive(P.control, passed, blocks);\n" + early +
+                                  "barrier_wait(P.control, passed);\n";
+      body += last ? fmt::format("if (step + 1 < P.steps) {{\n{}}}\n", barrier) : barrier;
       body += count_time(fmt::format("barrier after phase {}", i));
     }
     body += "}\n";
@@ -151,19 +150,23 @@ class OneKernel {
       body += fmt::format("go = sound{};\n", finite);
     }
     std::int64_t used = 0;
+    // How many blocks come before this one where the next units are given out.
+    body += "turn = block;\n";
+    const auto take = [&](std::int64_t units) {
+      used += units;
+      body += fmt::format("turn -= {};\nwhile (turn < 0) turn += blocks;\n", units);
+    };
     if (!phase.items.empty()) {
       write_items(body, phase, number);
-      used += schedule_.items;
+      take(schedule_.items);
     }
     for (const PlacedStage& placed : phase.grid) {
       body += guard(placed);
       body +=
-          unit_loop(fmt::format("int unit = (block + blocks - {} % blocks) % blocks; unit < {}; "
-                                "unit += blocks",
-                                used, placed.stage.units),
+          unit_loop(fmt::format("int unit = turn; unit < {}; unit += blocks", placed.stage.units),
                     function(placed), placed.stage);
       body += count_time(fmt::format("all blocks: {}", placed.stage.what));
-      used += placed.stage.units;
+      take(placed.stage.units);
     }
     for (int lane = 0; lane < phase.lanes; ++lane) {
       std::string text;
@@ -175,7 +178,8 @@ class OneKernel {
         text += "__syncthreads();\n";
       }
       if (text.empty()) continue;
-      body += fmt::format("if (block == {} % blocks) {{\n{}}}\n", used++, text);
+      body += fmt::format("if (turn == 0) {{\n{}}}\n", text);
+      take(1);
     }
     binder_.set_locals({});
     kernel_.blocks = std::max(kernel_.blocks, used);
@@ -212,16 +216,16 @@ class OneKernel {
 
   /// Starts those copies for a phase that need not wait for the phase before, each block's first
   /// item's.
-  std::string early_copies(std::size_t number, std::string_view step, std::string_view condition) {
+  std::string early_copies(std::size_t number, std::string_view step) {
     const PhaseLocals& locals = locals_[number];
     const auto early = [](const LocalCopy& copy) { return copy.early; };
     const std::string text =
         copies(locals, locals.once, early) + copies(locals, locals.per_item, early);
     if (text.empty()) return {};
     return fmt::format(
-        "if (block < {}{}) {{\nconst i64 own = {};\n{{\nconst i64 step = own;\nconst int item = "
+        "if (block < {}) {{\nconst i64 own = {};\n{{\nconst i64 step = own;\nconst int item = "
         "block;\n{}}}\n}}\n",
-        schedule_.items, condition, step, text);
+        schedule_.items, step, text);
   }
 
   /// Starts the copies.

@@ -84,8 +84,12 @@ class ReduceKernel final : public CudaKernel {
     plan.flops_per_term = static_cast<double>(plan.components.size()) + 2;
     plan.term = [this](std::string& code, const std::string&, const auto& kept,
                        const auto& reduced) { return write_term(code, kept, reduced); };
-    plan.store = [this](std::string& code, const std::string& out, const auto& kept,
-                        const auto& totals) { work_.store(code, out, kept, totals); };
+    const bool early = outputs().size() == 1 && work_.components() == "s";
+    if (early) plan.early_slot = outputs()[0];
+    plan.store = [this, early](std::string& code, const std::string& out, const auto& kept,
+                               const auto& totals) {
+      work_.store(code, out, kept, totals, {}, early);
+    };
     return plan;
   }
 

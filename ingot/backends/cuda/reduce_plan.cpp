@@ -113,6 +113,13 @@ struct Cut {
   std::int64_t length;   ///< terms of a part
   std::int64_t outputs;  ///< outputs of an item (or all)
   bool kept_items;       ///< parts are items, each with outputs of its own
+
+  [[nodiscard]] bool split() const { return !kept_items && splits > 1; }
+  /// Whether each split is one place along the first of the axes.
+  [[nodiscard]] bool apart(const Shape& reduced) const {
+    return split() && reduced.rank() > 1 && reduced[0] == splits &&
+           length * splits == reduced.numel();
+  }
 };
 
 using FinishFn = std::function<void(std::string&)>;
@@ -122,26 +129,39 @@ std::string output_text(const Cut& cut, std::string_view own) {
                         : fmt::format("(i64){}", own);
 }
 
-/// Opens the loop over a lane's terms.
-std::string terms_loop(const ReducePlan& plan, const Cut& cut, const Lanes& lanes) {
-  const bool split = !cut.kept_items && cut.splits > 1;
+/// Opens the loop over a lane's terms and returns the names of their coordinates.
+std::vector<std::string> open_terms(std::string& code, const ReducePlan& plan, const Cut& cut,
+                                    const Lanes& lanes) {
   const std::int64_t terms = plan.reduced.numel();
+  const bool apart = cut.apart(plan.reduced);
   const std::int64_t unroll =
       std::max<std::int64_t>(kUnroll * 4 / std::max<std::int64_t>(lanes.outputs, 4), 1);
-  std::string code =
-      fmt::format("const i64 split = {};\n#pragma unroll {}\n", split ? "part" : "0", unroll);
-  if (cut.length % lanes.ty == 0 && cut.length * (split ? cut.splits : 1) == terms) {
+  const std::string first = cut.split() && !apart ? fmt::format("split * {} + ", cut.length) : "";
+  code +=
+      fmt::format("const i64 split = {};\n#pragma unroll {}\n", cut.split() ? "part" : "0", unroll);
+  if (cut.length % lanes.ty == 0 && cut.length * (cut.split() ? cut.splits : 1) == terms) {
     // As many for every lane, so that loads need not wait for a look at the end.
-    return code + fmt::format(
-                      "for (int q = 0; q < {}; ++q) {{\nconst i64 r = split * {} + ty + (i64)q * "
-                      "{};\n",
-                      cut.length / lanes.ty, cut.length, lanes.ty);
+    code += fmt::format("for (int q = 0; q < {}; ++q) {{\nconst i64 r = {}ty + (i64)q * {};\n",
+                        cut.length / lanes.ty, first, lanes.ty);
+  } else {
+    const std::string end = cut.split() && !apart
+                                ? fmt::format("min((i64){}, (split + 1) * {})", terms, cut.length)
+                                : fmt::format("{}", apart ? cut.length : terms);
+    code +=
+        fmt::format("for (i64 r = {}ty, stop = {}; r < stop; r += {}) {{\n", first, end, lanes.ty);
   }
-  return code + fmt::format("for (i64 r = split * {0} + ty, stop = {1}; r < stop; r += {2}) {{\n",
-                            cut.length,
-                            split ? fmt::format("min((i64){}, (split + 1) * {})", terms, cut.length)
-                                  : fmt::format("{}", terms),
-                            lanes.ty);
+  if (!apart) return write_decode(code, "r", "r", plan.reduced);
+  Shape rest{1};
+  for (int axis = 1; axis < plan.reduced.rank(); ++axis) rest.push_back(plan.reduced[axis]);
+  std::vector<std::string> names = write_decode(code, "r", "r", rest);
+  names[0] = kSplitPlace;
+  return names;
+}
+
+/// What a store to `slot` may need besides the total of `out`; nothing for slot -1.
+std::string early_text(int slot) {
+  if (slot < 0) return {};
+  return fmt::format("const {} early_ = {};\n", early_type(slot), early_load(slot, "out"));
 }
 
 /// Totals of t0, t1, ... over the lanes of an output; each component has a part of smem.
@@ -157,7 +177,7 @@ std::string exchange_text(const std::string& components, const Lanes& lanes, boo
 
 /// Several outputs a lane: their sums are folded over the warp.
 std::string write_folded(const ReducePlan& plan, const Cut& cut, const Lanes& lanes,
-                         const FinishFn& finish) {
+                         const std::string& early, const FinishFn& finish) {
   const std::int64_t chunks = ceil_div(cut.outputs, lanes.chunk());
   std::string code = fmt::format(
       "const int chunk = unit % {0}, part = unit / {0};\n"
@@ -168,8 +188,8 @@ std::string write_folded(const ReducePlan& plan, const Cut& cut, const Lanes& la
         "float a{0}[{1}];\n#pragma unroll\nfor (int j = 0; j < {1}; ++j) a{0}[j] = 0.0f;\n", c,
         lanes.outputs);
   }
-  code += "{\n" + terms_loop(plan, cut, lanes);
-  const auto reduced = write_decode(code, "r", "r", plan.reduced);
+  code += "{\n";
+  const auto reduced = open_terms(code, plan, cut, lanes);
   code += fmt::format(
       "#pragma unroll\nfor (int j = 0; j < {}; ++j) {{\n"
       "const int own = min(chunk * {} + tx + j * {}, {});\nconst i64 out = {};\n",
@@ -187,8 +207,8 @@ std::string write_folded(const ReducePlan& plan, const Cut& cut, const Lanes& la
   }
   code += fmt::format("const int own = chunk * {} + tx + first * {};\n", lanes.chunk(), lanes.tx);
   code += fmt::format("if (count > 0 && own < {}) {{\nconst int split = {};\nconst i64 out = {};\n",
-                      cut.outputs, !cut.kept_items && cut.splits > 1 ? "part" : "0",
-                      output_text(cut, "own"));
+                      cut.outputs, cut.split() ? "part" : "0", output_text(cut, "own"));
+  code += early;
   write_decode(code, "k", "out", plan.kept);
   for (std::size_t c = 0; c < plan.components.size(); ++c) {
     code += fmt::format("const float t{0} = a{0}[0];\n", c);
@@ -197,11 +217,11 @@ std::string write_folded(const ReducePlan& plan, const Cut& cut, const Lanes& la
   return code + "}\n";
 }
 
-/// The body that adds terms; `finish` writes what becomes of `t0, t1, ...` of the output `out` and,
-/// where terms are split, the part `split`.
+/// The body that adds terms; `early` stands where `out` is known, `finish` writes what becomes of
+/// `t0, t1, ...` of the output `out` and, where terms are split, the part `split`.
 std::string write_totals(const ReducePlan& plan, const Cut& cut, const Lanes& lanes,
-                         const FinishFn& finish) {
-  if (lanes.outputs > 1) return write_folded(plan, cut, lanes, finish);
+                         const std::string& early, const FinishFn& finish) {
+  if (lanes.outputs > 1) return write_folded(plan, cut, lanes, early, finish);
   const std::int64_t chunks = ceil_div(cut.outputs, lanes.tx);
   std::string code;
   code += fmt::format("const int chunk = unit % {}, part = unit / {};\n", chunks, chunks);
@@ -217,16 +237,16 @@ std::string write_totals(const ReducePlan& plan, const Cut& cut, const Lanes& la
   }
   code += fmt::format("const i64 out = {};\n", output_text(cut, "(live ? own : 0)"));
   const auto kept = write_decode(code, "k", "out", plan.kept);
-  code += "if (live) {\n" + terms_loop(plan, cut, lanes);
-  const auto reduced = write_decode(code, "r", "r", plan.reduced);
+  code += early + "if (live) {\n";
+  const auto reduced = open_terms(code, plan, cut, lanes);
   const auto values = plan.term(code, "out", kept, reduced);
   for (std::size_t c = 0; c < values.size(); ++c) {
     code += plan.components[c] == 's' ? fmt::format("t{} += {};\n", c, values[c])
                                       : fmt::format("t{0} = op_max(t{0}, {1});\n", c, values[c]);
   }
   code += "}\n}\n" + exchange_text(plan.components, lanes, plan.reduced_fast);
-  code += fmt::format("if (live && ty == 0) {{\nconst int split = {};\n",
-                      !cut.kept_items && cut.splits > 1 ? "part" : "0");
+  code +=
+      fmt::format("if (live && ty == 0) {{\nconst int split = {};\n", cut.split() ? "part" : "0");
   finish(code);
   code += "}\n";
   return code;
@@ -249,7 +269,7 @@ std::int64_t reduce_splits(std::int64_t outputs, std::int64_t length, int multip
 }
 
 Stage add_parts(const Stage& whole, const Shape& kept_shape, std::int64_t splits,
-                const std::string& components, const StoreFn& store) {
+                const std::string& components, const StoreFn& store, int early_slot) {
   const std::int64_t outputs = kept_shape.numel();
   std::vector<std::string> totals;
   for (std::size_t c = 0; c < components.size(); ++c) totals.push_back(fmt::format("t{}", c));
@@ -270,6 +290,7 @@ Stage add_parts(const Stage& whole, const Shape& kept_shape, std::int64_t splits
       "const i64 own = (i64)unit * {0} + tx;\nconst bool live = own < {1};\n"
       "const i64 out = live ? own : 0;\n",
       tx, outputs);
+  code += early_text(early_slot);
   for (std::size_t c = 0; c < components.size(); ++c) {
     code += fmt::format("float t{} = {};\n", c, components[c] == 's' ? "0.0f" : "-infinity()");
   }
@@ -328,15 +349,17 @@ std::vector<Stage> reduce_stages(const StageRequest& request, const ReducePlan& 
   const std::vector<std::string> totals = total_names(plan);
   const std::size_t components = plan.components.size();
   if (splits == 1) {
-    first.body = write_totals(plan, cut, lanes, [&](std::string& code) {
-      std::vector<std::string> kept;
-      for (int axis = 0; axis < plan.kept.rank(); ++axis) kept.push_back(fmt::format("k{}", axis));
-      plan.store(code, "out", kept, totals);
-    });
+    first.body =
+        write_totals(plan, cut, lanes, early_text(plan.early_slot), [&](std::string& code) {
+          std::vector<std::string> kept;
+          for (int axis = 0; axis < plan.kept.rank(); ++axis)
+            kept.push_back(fmt::format("k{}", axis));
+          plan.store(code, "out", kept, totals);
+        });
     return {std::move(first)};
   }
   // Partial sums: [component][split][output].
-  first.body = write_totals(plan, cut, lanes, [&](std::string& code) {
+  first.body = write_totals(plan, cut, lanes, "", [&](std::string& code) {
     for (std::size_t c = 0; c < components; ++c) {
       code += fmt::format("((float*)@W@)[((i64){} * {} + split) * {} + out] = t{};\n", c, splits,
                           outputs, c);
@@ -345,7 +368,8 @@ std::vector<Stage> reduce_stages(const StageRequest& request, const ReducePlan& 
   std::erase_if(first.accesses, [&](const Access& a) { return a.write && by_item && !a.by_item; });
   first.accesses.push_back({-1, true, by_item, outputs * 4});
 
-  return {std::move(first), add_parts(whole, plan.kept, splits, plan.components, plan.store)};
+  return {std::move(first),
+          add_parts(whole, plan.kept, splits, plan.components, plan.store, plan.early_slot)};
 }
 
 }  // namespace ingot::cuda

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ingot/backends/cuda/element.h"
@@ -32,14 +33,19 @@ struct ReducePlan {
   /// Stores an output from its components' totals.
   StoreFn store;
   double flops_per_term = 1;
+  /// The slot of the only result, when `store` stores its element `out` with early_ at hand; or -1.
+  int early_slot = -1;
 };
+
+/// The coordinate of terms along the first reduced axis where each split is one place of it.
+inline constexpr std::string_view kSplitPlace = "(u32)split";
 
 /// Parts into which a sum is cut; at most this many floats of workspace an output and component.
 std::int64_t reduce_splits(std::int64_t outputs, std::int64_t length, int multiprocessors);
 
-/// Adds parts that lie in the workspace as [component][split][output].
+/// Adds parts that lie in the workspace as [component][split][output]. `early_slot` as in a plan.
 Stage add_parts(const Stage& whole, const Shape& kept, std::int64_t splits,
-                const std::string& components, const StoreFn& store);
+                const std::string& components, const StoreFn& store, int early_slot = -1);
 
 /// One stage, or partial sums in the workspace and a stage that adds them. `splits` > 1 cuts
 /// `reduced` (row-major) into that many parts of equal length, the last one shorter.

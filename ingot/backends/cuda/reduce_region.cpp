@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ingot/backends/cuda/reduce_plan.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/node_kinds.h"
 #include "ingot/ops/op_list.h"
@@ -94,30 +95,39 @@ Place ReduceRegion::place(std::string& code, const std::vector<std::string>& kep
 std::string ReduceRegion::merged_offset(const std::vector<std::string>& all,
                                         const std::vector<std::int64_t>& strides,
                                         const std::string& flat) const {
+  if (axes_.reduced_axes.empty()) return offset_text(all, strides);
   std::vector<std::string> names;
   std::vector<std::int64_t> steps;
   for (const int axis : axes_.kept_axes) {
     names.push_back(all[static_cast<std::size_t>(axis)]);
     steps.push_back(strides[static_cast<std::size_t>(axis)]);
   }
+  const auto step_of = [&](int last) {
+    std::int64_t step = 1;
+    for (int axis = last + 1; axis < loop_.rank(); ++axis) step *= loop_[axis];
+    return step;
+  };
+  // The number does not tell the first axis where that is told apart.
+  const bool apart = all[static_cast<std::size_t>(axes_.reduced_axes.front())] == kSplitPlace;
+  const std::size_t lowest = apart ? 1 : 0;
   std::int64_t below = 1;
-  for (std::size_t end = axes_.reduced_axes.size(); end > 0;) {
+  for (std::size_t end = axes_.reduced_axes.size(); end > lowest;) {
     std::size_t begin = end - 1;
-    while (begin > 0 && axes_.reduced_axes[begin] == axes_.reduced_axes[begin - 1] + 1) --begin;
+    while (begin > lowest && axes_.reduced_axes[begin] == axes_.reduced_axes[begin - 1] + 1)
+      --begin;
     std::int64_t size = 1;
     for (std::size_t i = begin; i < end; ++i) size *= axes_.reduced[static_cast<int>(i)];
     std::string name =
         below == 1 ? fmt::format("(u32){}", flat) : fmt::format("((u32){} / {}u)", flat, below);
-    if (begin > 0) name = fmt::format("({} % {}u)", name, size);
+    if (begin > lowest) name = fmt::format("({} % {}u)", name, size);
     names.push_back(std::move(name));
-    // Broadcasting aside, which the loop itself knows nothing of, the last axis steps by one
-    // element.
-    std::int64_t step = 1;
-    for (int axis = axes_.reduced_axes[end - 1] + 1; axis < loop_.rank(); ++axis)
-      step *= loop_[axis];
-    steps.push_back(step);
+    steps.push_back(step_of(axes_.reduced_axes[end - 1]));
     below *= size;
     end = begin;
+  }
+  if (apart) {
+    names.emplace_back(kSplitPlace);
+    steps.push_back(step_of(axes_.reduced_axes.front()));
   }
   return offset_text(names, steps);
 }
@@ -135,7 +145,7 @@ std::string ReduceRegion::write_shift(std::string& code, const Node& reduction,
 void ReduceRegion::store(std::string& code, const std::string& out,
                          const std::vector<std::string>& kept,
                          const std::vector<std::string>& totals,
-                         const std::vector<std::string>& shifts) const {
+                         const std::vector<std::string>& shifts, bool early) const {
   std::size_t component = 0;
   const std::string scale = literal(1.0 / static_cast<double>(axes_.reduced.numel()), DType::f32);
   for (std::size_t n = 0; n < region_.reductions.size(); ++n) {
@@ -154,18 +164,19 @@ void ReduceRegion::store(std::string& code, const std::string& out,
     }
     put(code, reduction, 0, out,
         kind == ReduceKind::mean ? fmt::format("{} * {}", totals[component], scale)
-                                 : totals[component]);
+                                 : totals[component],
+        early);
     ++component;
   }
 }
 
 /// Stores an output of a reduction wherever the launch has it as a result.
 void ReduceRegion::put(std::string& code, const Node& reduction, int index, const std::string& out,
-                       const std::string& value) const {
+                       const std::string& value, bool early) const {
   for (std::size_t r = 0; r < region_.results.size(); ++r) {
     const Value& result = region_.results[r];
     if (result.node() != &reduction || result.index() != index) continue;
-    code += store_text(outputs_[r], result.dtype(), out, value);
+    code += store_text(outputs_[r], result.dtype(), out, value, early);
   }
 }
 

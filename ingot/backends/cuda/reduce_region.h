@@ -56,17 +56,18 @@ class ReduceRegion {
   std::string write_shift(std::string& code, const Node& reduction,
                           const std::vector<std::string>& kept, const std::string& name) const;
   /// Stores every reduction's outputs from the components' totals. `shifts` has the variable of
-  /// each reduction's first term where it is known, and is empty where it is to be read again.
+  /// each reduction's first term where it is known, and is empty where it is to be read again. With
+  /// `early`, early_ is at hand (see store_text()).
   void store(std::string& code, const std::string& out, const std::vector<std::string>& kept,
-             const std::vector<std::string>& totals,
-             const std::vector<std::string>& shifts = {}) const;
+             const std::vector<std::string>& totals, const std::vector<std::string>& shifts = {},
+             bool early = false) const;
 
  private:
   [[nodiscard]] std::string merged_offset(const std::vector<std::string>& all,
                                           const std::vector<std::int64_t>& strides,
                                           const std::string& flat) const;
   void put(std::string& code, const Node& reduction, int index, const std::string& out,
-           const std::string& value) const;
+           const std::string& value, bool early = false) const;
 
   std::vector<int> outputs_;
   Region region_;

@@ -42,20 +42,26 @@ Stage finish_stage(const Program& program) {
   Stage stage;
   stage.what = "end of the step";
   stage.mode = Mode::single;
+  // All loads before the first store, which the compiler could not move them past.
   stage.body =
-      "if (threadIdx.x == 0) {\nControl* const c = P.control;\nif (!go) {\nc->failed = 1;\n} else "
-      "{\n";
+      "if (threadIdx.x == 0) {\nControl* const c = P.control;\nconst i64 done = c->step;\n";
+  std::string stores;
   int count = 0;
-  for (const BoundFetch& fetch : program.fetches) count += fetch.ring_index >= 0 ? 1 : 0;
-  stage.body += fmt::format("double* const ring = P.ring + c->step % P.capacity * {};\n", count);
   for (const BoundFetch& fetch : program.fetches) {
     if (fetch.ring_index < 0) continue;
     const DType dtype = slot_at(program, fetch.slot).value.dtype();
-    stage.body += fmt::format("ring[{}] = (double)get({}, 0);\n", fetch.ring_index,
+    stage.body += fmt::format("const double f{} = (double)get({}, 0);\n", fetch.ring_index,
                               pointer_to(fetch.slot, dtype));
+    stores += fmt::format("ring[{0}] = f{0};\n", fetch.ring_index);
     stage.accesses.push_back({fetch.slot, false, false});
+    ++count;
   }
-  stage.body += "c->step += 1;\n}\n}\n";
+  stage.body += fmt::format(
+      "if (!go) {{\nc->failed = 1;\n}} else {{\n"
+      "const bool small = ((done | P.capacity) >> 32) == 0;\n"
+      "const i64 at = small ? (i64)((u32)done % (u32)P.capacity) : done % P.capacity;\n"
+      "double* const ring = P.ring + at * {};\n{}c->step = done + 1;\n}}\n}}\n",
+      count, stores);
   return stage;
 }
 
