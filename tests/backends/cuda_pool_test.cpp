@@ -60,6 +60,22 @@ Graph pool_graph(const Problem& problem) {
   return graph;
 }
 
+/// avg_pool2d and its gradient in the same place.
+Graph average_graph(const Problem& problem, bool count_include_pad) {
+  const AvgPool2dOptions options{problem.options.kernel, problem.options.stride,
+                                 problem.options.padding, count_include_pad};
+  Graph graph;
+  const Value x = pass_through(
+      ops::cast(graph.placeholder("x", {DType::f32, problem.image}, {}), DType::bf16, {}));
+  const Value y = ops::avg_pool2d(x, options, {});
+  const Value g =
+      pass_through(ops::cast(graph.placeholder("g", {DType::f32, y.shape()}, {}), DType::bf16, {}));
+  const Value dx = ops::avg_pool2d_grad(g, problem.image, options, {});
+  graph.fetch("y", ops::cast(pass_through(y), DType::f32, {}));
+  graph.fetch("dx", ops::cast(pass_through(dx), DType::f32, {}));
+  return graph;
+}
+
 class CudaPool : public testing::TestWithParam<Problem> {};
 
 TEST_P(CudaPool, IsReadAndWrittenByVectors) {
@@ -88,6 +104,22 @@ TEST_P(CudaPool, GivesWhatTheReferenceGives) {
     const std::vector<Feed> feeds{{"x", x.data(), x.size() * sizeof(float)},
                                   {"g", g.data(), g.size() * sizeof(float)}};
     testing_support::expect_reference_values(backend, graph, feeds);
+  }
+}
+
+TEST_P(CudaPool, AveragesAsTheReferenceDoes) {
+  const auto backend = testing_support::throughput_backend();
+  if (backend == nullptr) GTEST_SKIP() << "without a GPU";
+  if (GetParam().options.dilation[0] > 1) GTEST_SKIP() << "averages have no dilation";
+  for (const bool count_include_pad : {false, true}) {
+    SCOPED_TRACE(count_include_pad);
+    const Graph graph = average_graph(GetParam(), count_include_pad);
+    const auto x = testing_support::eighths(GetParam().image.numel(), 0);
+    const auto g = testing_support::eighths(graph.fetches().front().value.type().numel(), 1);
+    const std::vector<Feed> feeds{{"x", x.data(), x.size() * sizeof(float)},
+                                  {"g", g.data(), g.size() * sizeof(float)}};
+    // Means of eighths may lie between two bf16.
+    testing_support::expect_reference_values(backend, graph, feeds, 0x1p-8);
   }
 }
 

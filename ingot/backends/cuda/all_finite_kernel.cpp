@@ -4,15 +4,18 @@
 #include <algorithm>
 
 #include "ingot/backends/cuda/map_kernel.h"
+#include "ingot/backends/cuda/vector_walk.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/runtime/backend.h"
 
 namespace ingot::cuda {
 namespace {
 
-// Elements of a thread, all loaded before the first is looked at.
+// Elements of a thread, all loaded before the first is looked at: one by one, or 16 bytes at a time
+// where there are many.
 constexpr int kPerThread = 8;
-constexpr std::int64_t kLeastChunk = std::int64_t{kThreads} * kPerThread;
+constexpr int kManyPerThread = 16;
+constexpr std::int64_t kManyElements = 1 << 20;
 // Flags that one block reads in a single round.
 constexpr std::int64_t kMostUnits = 4 * kThreads;
 
@@ -21,9 +24,10 @@ class AllFiniteKernel final : public CudaKernel {
   explicit AllFiniteKernel(const KernelProblem& problem) : CudaKernel(problem, "all-finite") {
     std::int64_t total = 0;
     for (std::size_t i = 0; i < inputs().size(); ++i) total += size(i);
+    many_ = total >= kManyElements;
     // Whole rounds of a block, in as few units as one block can sum up.
-    rounds_ = std::max<std::int64_t>(
-        1, (total + kLeastChunk * kMostUnits - 1) / (kLeastChunk * kMostUnits));
+    const std::int64_t most = round() * kMostUnits;
+    rounds_ = std::max<std::int64_t>(1, (total + most - 1) / most);
     for (std::size_t i = 0; i < inputs().size(); ++i) {
       if (size(i) == 0) continue;
       firsts_.push_back(units_);
@@ -56,7 +60,10 @@ class AllFiniteKernel final : public CudaKernel {
   [[nodiscard]] std::int64_t size(std::size_t operand) const {
     return node().input(operand).layout().physical_numel(node().input_type(operand).shape);
   }
-  [[nodiscard]] std::int64_t chunk() const { return kLeastChunk * rounds_; }
+  [[nodiscard]] std::int64_t round() const {
+    return std::int64_t{kThreads} * (many_ ? kManyPerThread : kPerThread);
+  }
+  [[nodiscard]] std::int64_t chunk() const { return round() * rounds_; }
 
   [[nodiscard]] Stage partial_stage(const StageRequest& request) const {
     Stage stage;
@@ -76,7 +83,7 @@ class AllFiniteKernel final : public CudaKernel {
     code += fmt::format(
         "int low = 0, high = {};\nwhile (high - low > 1) {{ const int mid = (low + high) / 2;\n"
         "if (firsts[mid] <= unit) low = mid; else high = mid; }}\n"
-        "const i64 first = (i64)(unit - firsts[low]) * {} + threadIdx.x;\nbool all = true;\n",
+        "const i64 first = (i64)(unit - firsts[low]) * {};\nbool all = true;\n",
         firsts_.size(), chunk());
     // One loop for each dtype, over operands of that dtype.
     code += "const char* data; i64 size; int kind;\nswitch (low) {\n";
@@ -88,17 +95,37 @@ class AllFiniteKernel final : public CudaKernel {
     }
     code += "}\n";
     for (const DType dtype : dtypes()) {
-      code += fmt::format(
-          "if (kind == {}) for (int r = 0; r < {}; ++r) {{\n{} x[{}];\n"
-          "#pragma unroll\nfor (int q = 0; q < {}; ++q) {{ const i64 i = first + (i64)(r * {} + q) "
-          "* THREADS; x[q] = i < size ? get((const {}*)data, i) : 0; }}\n"
-          "#pragma unroll\nfor (int q = 0; q < {}; ++q) all = all && op_finite(x[q]);\n}}\n",
-          static_cast<int>(dtype), rounds_, compute_type(dtype), kPerThread, kPerThread, kPerThread,
-          storage_type(dtype), kPerThread);
+      code += fmt::format("if (kind == {}) for (int r = 0; r < {}; ++r) {{\n",
+                          static_cast<int>(dtype), rounds_);
+      code += many_ && has_lane(dtype) ? look_at_vectors(dtype) : look_at_elements(dtype);
+      code += "}\n";
     }
     code +=
         "all = __syncthreads_and(all);\nif (threadIdx.x == 0) ((int*)@W@)[unit] = all ? 1 : 0;\n";
     return stage;
+  }
+
+  [[nodiscard]] std::string look_at_elements(DType dtype) const {
+    const std::int64_t count = round() / kThreads;
+    return fmt::format(
+        "{0} x[{1}];\n#pragma unroll\nfor (int q = 0; q < {1}; ++q) {{ const i64 i = first + "
+        "(i64)(r * {1} + q) * THREADS + threadIdx.x; x[q] = i < size ? get((const {2}*)data, i) : "
+        "0; }}\n#pragma unroll\nfor (int q = 0; q < {1}; ++q) all &= op_finite(x[q]);\n",
+        compute_type(dtype), count, storage_type(dtype));
+  }
+
+  /// The elements of a last, shorter vector by themselves.
+  [[nodiscard]] std::string look_at_vectors(DType dtype) const {
+    const auto vector = static_cast<std::int64_t>(16 / dtype_size(dtype));
+    return fmt::format(
+        "Raw<4> x[{0}];\n#pragma unroll\nfor (int q = 0; q < {0}; ++q) {{\n"
+        "const i64 i = first + ((i64)(r * {0} + q) * THREADS + threadIdx.x) * {1};\n"
+        "if (i + {1} <= size) {{ x[q] = load_words<4>((const {2}*)data + i); }} else {{\n"
+        "x[q].w[0] = x[q].w[1] = x[q].w[2] = x[q].w[3] = 0;\n"
+        "for (i64 k = i; k < size; ++k) all &= op_finite(get((const {2}*)data, k));\n}}\n}}\n"
+        "#pragma unroll\nfor (int q = 0; q < {0}; ++q) {{\n#pragma unroll\n"
+        "for (int e = 0; e < {1}; ++e) all &= op_finite(Lane<{2}>::get(x[q].w, e));\n}}\n",
+        round() / kThreads / vector, vector, storage_type(dtype));
   }
 
   [[nodiscard]] std::vector<DType> dtypes() const {
@@ -110,6 +137,7 @@ class AllFiniteKernel final : public CudaKernel {
     return found;
   }
 
+  bool many_ = false;
   std::int64_t rounds_ = 1;
   std::int64_t units_ = 0;
   std::vector<std::int64_t> firsts_;  // first unit of each operand that has elements

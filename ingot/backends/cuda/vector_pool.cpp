@@ -62,6 +62,28 @@ std::string VectorPoolKernel::store(const std::string& row, const std::string& v
                             pointer_to(outputs()[0], dtype, true), row, walk_.padded);
 }
 
+std::string VectorPoolKernel::each_tap(FunctionRef<std::string(const std::string&)> look) const {
+  // Words of more would not stay in registers.
+  const bool whole = pool_.taps() <= 9;
+  const std::string words = fmt::format(
+      "Raw<{}> x[{}];\n", words_of(walk_, node().input_type(0).dtype), whole ? "KH * KW" : "KW");
+  const std::string name = whole ? "x[ti * KW + tj]" : "x[tj]";
+  const std::string row =
+      "const int h = h1 + ti * DH;\n#pragma unroll\n"
+      "for (int tj = 0; tj < KW; ++tj) { const int w = w1 + tj * DW;\n";
+  const std::string loads =
+      row + fmt::format(
+                "const int h_ = min(max(h, 0), H - 1), w_ = min(max(w, 0), W - 1);\n{} = {};\n}}\n",
+                name, load(0, "(image * H + h_) * W + w_"));
+  const std::string looks =
+      row + "const bool inside = h >= 0 && h < H && w >= 0 && w < W;\n" + look(name) + "}\n";
+  const std::string rows = "for (int ti = 0; ti < KH; ++ti) {\n";
+  if (!whole) {
+    return "#pragma unroll 1\n" + rows + words + "{\n" + loads + "}\n{\n" + looks + "}\n}\n";
+  }
+  return words + "#pragma unroll\n" + rows + loads + "}\n#pragma unroll\n" + rows + looks + "}\n";
+}
+
 std::string VectorPoolKernel::each_element() const {
   return fmt::format("#pragma unroll\nfor (int e = 0; e < {}; ++e) ", walk_.vector);
 }
@@ -97,14 +119,16 @@ class PoolKernel final : public VectorPoolKernel {
   [[nodiscard]] std::string forward() const {
     const bool maximum = is_maximum(node().op());
     std::string code =
-        "const int image = first / (OH * OW), oh = first / OW % OH, ow = first % OW;\n";
+        "const int image = first / (OH * OW);\n"
+        "const int h1 = (int)(first / OW % OH) * SH - PT, w1 = (int)(first % OW) * SW - PL;\n";
     code += fmt::format("float pooled[{}], count = 0.0f;\n", walk_.vector);
     code += each_element() + fmt::format("pooled[e] = {};\n", maximum ? "-infinity()" : "0.0f");
-    std::string inner = fmt::format("const auto x = {};\n", load(0, "(image * H + h) * W + w")) +
-                        (maximum ? "" : "count += 1.0f;\n") + each_element();
-    inner += maximum ? fmt::format("pooled[e] = op_max(pooled[e], {});", get(0, "x"))
-                     : fmt::format("pooled[e] += {};", get(0, "x"));
-    code += taps(inner);
+    code += each_tap([&](const std::string& x) {
+      const std::string update =
+          maximum ? "op_max(pooled[e], " + get(0, x) + ")" : "pooled[e] + " + get(0, x);
+      return fmt::format("{}if (inside) pooled[e] = {};\n{}", each_element(), update,
+                         maximum ? "" : "count += inside ? 1.0f : 0.0f;\n");
+    });
     return code +
            store("first", maximum ? "pooled[e]" : fmt::format("pooled[e] / {}", scale_text()));
   }

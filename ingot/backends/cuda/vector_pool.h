@@ -6,6 +6,7 @@
 
 #include "ingot/backends/cuda/cuda_kernel.h"
 #include "ingot/backends/cuda/vector_walk.h"
+#include "ingot/base/function_ref.h"
 #include "ingot/ops/pool2d.h"
 
 namespace ingot::cuda {
@@ -28,6 +29,10 @@ class VectorPoolKernel : public CudaKernel {
   [[nodiscard]] std::string get(std::size_t operand, const std::string& words) const;
   /// Stores `value` of each element e as the result's pixel `row`.
   [[nodiscard]] std::string store(const std::string& row, const std::string& value) const;
+  /// Loads operand 0 at all taps of the window that begins at (h1, w1) of `image`, or at a row of
+  /// them where they are many, before `look` at each: it sees ti, tj, `inside` (taps outside the
+  /// image hold another of its pixels) and the words that `look` is given the name of.
+  [[nodiscard]] std::string each_tap(FunctionRef<std::string(const std::string&)> look) const;
   /// `for (...) ` over the vector's elements e.
   [[nodiscard]] std::string each_element() const;
 

@@ -148,8 +148,7 @@ class MaxPoolGradKernel final : public VectorPoolKernel {
                        8 * tiling_.place_bytes, tiling_.place_bytes == 1 ? 255 : 65535);
   }
 
-  /// The number of each window's first maximum among its taps, NaN being the largest. All taps are
-  /// loaded before the first is looked at; those outside the image stand for one inside.
+  /// The number of each window's first maximum among its taps, NaN being the largest.
   [[nodiscard]] std::string winners() const {
     std::string code =
         "for (u32 i = ty; i < MH * MW; i += step) {\n"
@@ -162,29 +161,11 @@ class MaxPoolGradKernel final : public VectorPoolKernel {
         "const int none = (h1 < 0 ? (DH - 1 - h1) / DH : 0) * KW + (w1 < 0 ? (DW - 1 - w1) / DW : "
         "0);\n";
     code += each_element() + "{ best[e] = -infinity(); tap[e] = none; }\n";
-    // A large window goes row by row: its words would not stay in registers.
-    const bool whole = pool_.taps() <= 9;
-    const std::string x = fmt::format(
-        "Raw<{}> x[{}];\n", words_of(walk_, node().input_type(0).dtype), whole ? "KH * KW" : "KW");
-    const std::string at_row =
-        "const int h = h1 + ti * DH, h_ = min(max(h, 0), H - 1);\n#pragma unroll\n"
-        "for (int tj = 0; tj < KW; ++tj) { const int w = w1 + tj * DW;\n";
-    const std::string index = whole ? "ti * KW + tj" : "tj";
-    const std::string loads =
-        at_row + fmt::format("const int w_ = min(max(w, 0), W - 1);\nx[{}] = {};\n}}\n", index,
-                             load(0, "(image * H + h_) * W + w_"));
-    const std::string looks =
-        "#pragma unroll\nfor (int tj = 0; tj < KW; ++tj) { const int w = w1 + tj * DW;\n"
-        "const bool inside = h >= 0 && h < H && w >= 0 && w < W;\n" +
-        each_element() + "{ const float v = " + get(0, fmt::format("x[{}]", index)) +
-        ";\nif (inside && !(v <= best[e]) && best[e] == best[e]) { best[e] = v; tap[e] = ti * KW + "
-        "tj; } }\n}\n";
-    const std::string rows = "#pragma unroll\nfor (int ti = 0; ti < KH; ++ti) {\n";
-    if (whole) {
-      code += x + rows + loads + "}\n" + rows + "const int h = h1 + ti * DH;\n" + looks + "}\n";
-    } else {
-      code += "#pragma unroll 1\nfor (int ti = 0; ti < KH; ++ti) {\n" + x + loads + looks + "}\n";
-    }
+    code += each_tap([this](const std::string& x) {
+      return each_element() + "{ const float v = " + get(0, x) +
+             ";\nif (inside && !(v <= best[e]) && best[e] == best[e]) { best[e] = v; tap[e] = ti * "
+             "KW + tj; } }\n";
+    });
     code += place_words() + " at;\n" + each_element() +
             fmt::format("{}(at.w, e, (u32)tap[e]);\n",
                         tiling_.place_bytes == 1 ? "set_byte" : "set_half");

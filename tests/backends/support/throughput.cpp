@@ -40,7 +40,7 @@ std::shared_ptr<cuda::CudaBackend> throughput_backend() {
 }
 
 void expect_reference_values(const std::shared_ptr<cuda::CudaBackend>& backend, const Graph& graph,
-                             std::span<const Feed> feeds) {
+                             std::span<const Feed> feeds, double relative) {
   VariableStore here(backend, 1);
   VariableStore there(make_backend("reference"), 1);
   Executable exe = compile(graph, here);
@@ -53,7 +53,8 @@ void expect_reference_values(const std::shared_ptr<cuda::CudaBackend>& backend, 
     for (std::int64_t i = 0; i < want.type().numel(); ++i) {
       const double a = got.view().get(i);
       const double b = want.view().get(i);
-      ASSERT_TRUE(a == b || (std::isnan(a) && std::isnan(b)))
+      const double bound = relative == 0 ? 0 : relative * std::fabs(b) + 1e-6;
+      ASSERT_TRUE(std::fabs(a - b) <= bound || a == b || (std::isnan(a) && std::isnan(b)))
           << fetch.name << " at " << i << ": " << a << ", wanted " << b;
     }
   }

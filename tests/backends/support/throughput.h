@@ -17,10 +17,10 @@ std::vector<std::string> throughput_kernels(const Graph& graph);
 /// Null without a GPU, real or emulated.
 std::shared_ptr<cuda::CudaBackend> throughput_backend();
 
-/// Runs the Graph there and on the reference; every element of every fetch must be the same, one
-/// NaN like another.
+/// Runs the Graph there and on the reference; every element of every fetch must be the same, or
+/// `relative` apart, one NaN like another.
 void expect_reference_values(const std::shared_ptr<cuda::CudaBackend>& backend, const Graph& graph,
-                             std::span<const Feed> feeds);
+                             std::span<const Feed> feeds, double relative = 0);
 
 /// Eighths of few different values, whose sums are exact.
 std::vector<float> eighths(std::int64_t count, std::uint32_t stream);
