@@ -42,16 +42,18 @@ void drop_unused(Stage& stage) {
 /// Collects the stages of a Program in order.
 class Sequencer {
  public:
-  Sequencer(const Program& program, const GpuFacts& gpu) : program_(program), gpu_(gpu) {}
+  /// `joined`: copies that may run at one time are one stage.
+  Sequencer(const Program& program, const GpuFacts& gpu, bool joined)
+      : program_(program), gpu_(gpu), joined_(joined) {}
 
   template <typename Cut>
   std::vector<PlacedStage> run(Cut&& cut) {
     for (std::size_t i = 0; i < program_.main.size(); ++i) {
       add(program_.main[i], cut(program_.main[i], static_cast<int>(i)), false);
     }
-    for (const SlotCopy& copy : program_.snapshots) add_copy(copy, false);
+    add_copies(program_.snapshots, false);
     for (const Launch& launch : program_.commit) add(launch, cut(launch, -1), true);
-    for (const SlotCopy& copy : program_.copies) add_copy(copy, true);
+    add_copies(program_.copies, true);
     PlacedStage end;
     end.stage = finish_stage(program_);
     end.last = true;
@@ -78,15 +80,22 @@ class Sequencer {
       placed_.push_back(std::move(placed));
     }
   }
-  void add_copy(const SlotCopy& copy, bool commit) {
-    if (program_.slots[static_cast<std::size_t>(copy.to)].bytes() == 0) return;
-    PlacedStage placed;
-    placed.stage = copy_stage(program_, copy, commit);
-    placed_.push_back(std::move(placed));
+  void add_copies(std::span<const SlotCopy> copies, bool commit) {
+    std::vector<Stage> stages;
+    if (joined_) {
+      stages = copy_stages(program_, copies, commit);
+    } else {
+      for (const SlotCopy& copy : copies) {
+        if (program_.slots[static_cast<std::size_t>(copy.to)].bytes() == 0) continue;
+        stages.push_back(copy_stage(program_, copy, commit));
+      }
+    }
+    for (Stage& stage : stages) placed_.emplace_back().stage = std::move(stage);
   }
 
   const Program& program_;
   const GpuFacts& gpu_;
+  bool joined_;
   std::vector<PlacedStage> placed_;
   std::int64_t ticket_bytes_ = 0;
 };
@@ -147,7 +156,7 @@ double stage_cycles(const Program& program, const Stage& stage, std::int64_t ite
 }
 
 std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, bool library) {
-  Sequencer sequencer(program, gpu);
+  Sequencer sequencer(program, gpu, true);
   return sequencer.run([&](const Launch& launch, int) {
     StageRequest request = sequencer.grid_request(launch);
     request.library = library;
@@ -213,7 +222,7 @@ class Scheduler {
   [[nodiscard]] Schedule order() const {
     Schedule result;
     result.items = batch_.items;
-    Sequencer sequencer(program_, gpu_);
+    Sequencer sequencer(program_, gpu_, false);
     std::vector<PlacedStage> stages =
         sequencer.run([&](const Launch& launch, int index) { return cut(launch, index); });
     result.updates =

@@ -4,6 +4,8 @@
 
 #include <unordered_set>
 
+#include "ingot/backends/cuda/tensor_table.h"
+
 namespace ingot::cuda {
 namespace {
 
@@ -36,6 +38,73 @@ Stage copy_stage(const Program& program, const SlotCopy& copy, bool commit) {
       kThreads, count, type, copy.to, copy.from);
   if (copy.predicate >= 0) stage.body += "}\n";
   return stage;
+}
+
+namespace {
+
+/// Copies of whole words under one predicate, none of which needs another.
+Stage joined_copies(const Program& program, std::span<const SlotCopy> copies, bool commit) {
+  Stage stage;
+  const Slot& first = slot_at(program, copies.front().to);
+  stage.what = fmt::format("{} copies, \"{}\" first", copies.size(), first.value.node()->name());
+  stage.commit = commit;
+  std::vector<std::int64_t> words;
+  for (const SlotCopy& copy : copies) {
+    words.push_back(slot_at(program, copy.to).bytes() / 4);
+    stage.bytes += 8.0 * static_cast<double>(words.back());
+    stage.accesses.push_back({copy.from, false, false});
+    stage.accesses.push_back({copy.to, true, false});
+  }
+  const int predicate = copies.front().predicate;
+  const TensorTable table = tensor_table(words, kThreads);
+  stage.units = table.units;
+  std::string& code = stage.body;
+  if (predicate >= 0) {
+    stage.accesses.push_back({predicate, false, false});
+    code += fmt::format("if (get((const bool8*)@{}@, 0)) {{\n", predicate);
+  }
+  code += table.text;
+  code += table_pointer("from", copies.size(), [&](std::size_t i) { return copies[i].from; });
+  code += table_pointer("to", copies.size(), [&](std::size_t i) { return copies[i].to; });
+  code +=
+      "const i64 i = first + threadIdx.x;\nif (i < size) ((u32*)to)[i] = ((const u32*)from)[i];\n";
+  if (predicate >= 0) code += "}\n";
+  return stage;
+}
+
+}  // namespace
+
+std::vector<Stage> copy_stages(const Program& program, std::span<const SlotCopy> copies,
+                               bool commit) {
+  constexpr std::size_t kMost = 128;
+  std::vector<Stage> stages;
+  std::vector<SlotCopy> open;
+  std::unordered_set<int> read;
+  std::unordered_set<int> written;
+  const auto close = [&] {
+    if (open.size() == 1) stages.push_back(copy_stage(program, open.front(), commit));
+    if (open.size() > 1) stages.push_back(joined_copies(program, open, commit));
+    open.clear();
+    read.clear();
+    written.clear();
+  };
+  for (const SlotCopy& copy : copies) {
+    const std::int64_t bytes = slot_at(program, copy.to).bytes();
+    if (bytes == 0) continue;
+    const int from = program.root_of(copy.from);
+    const int to = program.root_of(copy.to);
+    const bool joins = !open.empty() && open.size() < kMost && bytes % 4 == 0 &&
+                       slot_at(program, open.front().to).bytes() % 4 == 0 &&
+                       open.front().predicate == copy.predicate && !written.contains(from) &&
+                       !written.contains(to) && !read.contains(to);
+    if (!joins) close();
+    open.push_back(copy);
+    read.insert(from);
+    if (copy.predicate >= 0) read.insert(program.root_of(copy.predicate));
+    written.insert(to);
+  }
+  close();
+  return stages;
 }
 
 Stage finish_stage(const Program& program) {

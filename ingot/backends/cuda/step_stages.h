@@ -1,12 +1,18 @@
 // Stages that every step has besides its kernels: copies, and the end of the step.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "ingot/backends/cuda/schedule.h"
 
 namespace ingot::cuda {
 
 /// A copy between slots of one size, if the predicate (when there is one) holds.
 Stage copy_stage(const Program& program, const SlotCopy& copy, bool commit);
+/// The copies in order, those that may run at one time together as far as they are neighbours.
+std::vector<Stage> copy_stages(const Program& program, std::span<const SlotCopy> copies,
+                               bool commit);
 /// Writes the scalar fetches to the ring and counts the step; after a failure notes that instead.
 Stage finish_stage(const Program& program);
 /// `bool` expression: nothing failed so far.
