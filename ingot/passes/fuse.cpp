@@ -247,6 +247,8 @@ class Fuser {
     const Shape& shape = units_.node(reduction).input_type(0).shape;
     std::set<int> copies;
     double flops = 0;
+    // Where bytes count, a longer chain costs less than storing a Value in its midst.
+    const int longer = is_throughput() ? 2 : 1;
     // From the reduction backwards, nearest first: ids descend along operands.
     std::set<int, std::greater<>> pending;
     const auto offer = [&](const Value& value) {
@@ -256,11 +258,11 @@ class Fuser {
       }
     };
     for (const Value& input : units_.inputs(reduction)) offer(input);
-    while (!pending.empty() && copies.size() < kMaxPrologue) {
+    while (!pending.empty() && copies.size() < longer * kMaxPrologue) {
       const int id = *pending.begin();
       pending.erase(pending.begin());
       const double cost = flops_per_element(units_.node(id));
-      if (flops + cost > kMaxPrologueFlops) continue;
+      if (flops + cost > longer * kMaxPrologueFlops) continue;
       flops += cost;
       copies.insert(id);
       for (const Value& input : units_.inputs(id)) offer(input);
