@@ -14,6 +14,7 @@
 
 #include "apps/ingot/bench_inputs.h"
 #include "apps/ingot/bench_memory.h"
+#include "apps/ingot/bench_workload.h"
 #include "apps/ingot/commands.h"
 #include "apps/ingot/process_time.h"
 #include "apps/ingot/profile.h"
@@ -31,24 +32,6 @@ namespace {
 constexpr int kRepeats = 7;
 // Losses wait here until the timing of a repeat is over.
 constexpr std::int64_t kMaxSteps = 1 << 14;
-
-Shape image_shape(const nn::ModelOptions& m) { return {m.channels, m.height, m.width}; }
-
-struct Workload {
-  const nn::ModelInfo& info;
-  std::int64_t batch;
-  train::TrainingRecipe recipe;
-
-  [[nodiscard]] Graph graph(const nn::ModelOptions& options, std::int64_t n) const {
-    return train::build_train_graph(*info.make(options), image_shape(options), n, recipe);
-  }
-  /// What the reference computes: tf32 has no rounding of its own there.
-  [[nodiscard]] Graph reference_graph(const nn::ModelOptions& options, std::int64_t n) const {
-    Workload exact = *this;
-    if (recipe.precision == Precision::tf32) exact.recipe.precision = Precision::f32;
-    return exact.graph(options, n);
-  }
-};
 
 /// The workload's first step on a backend of its own.
 train::StepOutcome first_step(const Graph& graph, std::shared_ptr<Backend> backend,
@@ -81,7 +64,7 @@ train::StepDifference check_against_reference(const Workload& workload,
 train::StepDifference check_against_unfused(const Graph& graph, const Workload& workload,
                                             const BackendOptions& backend_options,
                                             const std::string& device) {
-  const nn::ModelOptions& model = workload.info.defaults;
+  const nn::ModelOptions& model = workload.model;
   const CompileOptions plain{.disabled_passes = {"fuse", "batch_slices", "fuse_updates"}};
   const auto backend = [&] { return make_backend(device, backend_options); };
   return train::compare_steps(first_step(graph, backend(), model, workload.batch),
@@ -194,21 +177,20 @@ SmallProblem small_problem(const nn::ModelInfo& info) {
 }
 
 int run_bench(const BenchOptions& options) {
-  const nn::ModelInfo& info = *reading_arguments([&] { return &nn::find_model(options.workload); });
-  Workload workload{info, options.batch > 0 ? options.batch : info.batch, {}};
-  workload.recipe.precision = reading_arguments([&] { return parse_precision(options.precision); });
+  const Workload workload = reading_arguments([&] { return workload_of(options); });
+  if (options.check == "steps") return run_bench_steps(options, workload);
   train::KernelCache cache = reading_arguments(
       [&] { return train::KernelCache(parse_tune(options.tune), options.device); });
   const BackendOptions backend_options = cache.backend_options(options.threads);
 
-  const Graph graph = workload.graph(info.defaults, workload.batch);
+  const Graph graph = workload.graph(workload.model, workload.batch);
   VariableStore store(
       reading_arguments([&] { return make_backend(options.device, backend_options); }), 1);
   Device& device = *store.backend()->device();
   BenchMemory memory{.used_at_start = used_bytes(device)};
   Executable exe = compile(graph, store, {.ring_capacity = kMaxSteps});
   const int per_call = options.steps_per_call;
-  Inputs inputs(info.defaults, workload.batch, store.backend()->device(), per_call);
+  Inputs inputs(workload.model, workload.batch, store.backend()->device(), per_call);
   memory.planned = planned_memory(store, exe, inputs, per_call);
   memory.batches = inputs.device_bytes();
   std::int64_t number = 0;
@@ -264,7 +246,7 @@ int run_bench(const BenchOptions& options) {
 
   if (options.json) {
     io::Json result =
-        io::Json::object({{"workload", std::string(info.name)},
+        io::Json::object({{"workload", std::string(workload.info.name)},
                           {"device", options.device},
                           {"threads", store.backend()->threads()},
                           {"batch", workload.batch},
@@ -293,7 +275,7 @@ int run_bench(const BenchOptions& options) {
     return 0;
   }
   std::printf("%s, batch %lld, %s, device %s, %d thread(s), feeds on the %s, %d step(s) a call\n",
-              std::string(info.name).c_str(), static_cast<long long>(workload.batch),
+              std::string(workload.info.name).c_str(), static_cast<long long>(workload.batch),
               std::string(precision_name(workload.recipe.precision)).c_str(),
               options.device.c_str(), store.backend()->threads(), inputs.where().c_str(), per_call);
   std::printf("  %.1f steps/s (%.1f to %.1f), %.1f samples/s, %.1f GFLOP/s\n", median,

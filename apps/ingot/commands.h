@@ -81,8 +81,11 @@ struct BenchOptions {
   std::int64_t batch = 0;  ///< 0: the workload's own
   std::int64_t fixed = 0;  ///< > 0: just so many steps, and what they consist of
   int steps_per_call = 1;
-  std::string check = "all";  ///< what the first step is compared with: "reference", "none"
-  std::string profile;        ///< file to write a profile to; empty: none
+  std::int64_t side = 0;  ///< height and width of the images; 0: the workload's own
+  std::string check =
+      "all";  ///< what the first step is compared with: "reference", "none"; "steps"
+  std::string against = "reference";  ///< the device that many steps are compared with
+  std::string profile;                ///< file to write a profile to; empty: none
   bool json = false;
 };
 int run_bench(const BenchOptions& options);

@@ -161,6 +161,8 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
       ->required();
   app.add_option("model", o.model, "after `infer`: the model");
   app.add_option("--batch", o.batch, "images in a batch (the workload's own)")->check(kPositive);
+  app.add_option("--side", o.side, "training: height and width of the images (the workload's own)")
+      ->check(kPositive);
   app.add_option("--steps", o.steps, "steps in each of the repeats (as many as 0.7 s take)")
       ->check(kPositive);
   app.add_option("--fixed", o.fixed,
@@ -175,10 +177,14 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
                  "training steps of one call, on stacked feeds")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--check", o.check,
-                 "training: compare the first step with the reference and the unfused step (all), "
-                 "with the reference alone, or with none")
-      ->check(CLI::IsMember({"all", "reference", "none"}))
+  app.add_option(
+         "--check", o.check,
+         "training: compare the first step with the reference and the unfused step (all), "
+         "with the reference alone, or with none; or compare many steps and time nothing: 20 "
+         "from the same weights, then 100 free-running (steps)")
+      ->check(CLI::IsMember({"all", "reference", "none", "steps"}))
+      ->capture_default_str();
+  app.add_option("--against", o.against, "check of steps: the device that is right")
       ->capture_default_str();
   app.add_option(
       "--profile", o.profile,

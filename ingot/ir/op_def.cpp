@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "ingot/base/roundoff.h"
+
 namespace ingot {
 
 int OpDef::attr_index(std::string_view attr_name) const noexcept {
@@ -47,19 +49,11 @@ std::string InferContext::input_types() const {
 }
 
 Tolerance default_tolerance(DType dtype, std::int64_t reduction_length) {
-  double unit = 0;
-  switch (dtype) {
-    case DType::f64: unit = 0x1p-53; break;
-    case DType::f32: unit = 0x1p-24; break;
-    case DType::f16: unit = 0x1p-11; break;
-    case DType::bf16: unit = 0x1p-8; break;
-    default: return {};
-  }
   // Rounding errors of a sum of n terms grow as sqrt(n) when they are independent (Higham, Accuracy
   // and Stability of Numerical Algorithms, 2.8); the factor covers the unlucky and the functions'
   // few ulps.
   const double n = static_cast<double>(reduction_length > 1 ? reduction_length : 1);
-  const double bound = unit * (16.0 + 4.0 * std::sqrt(n));
+  const double bound = unit_roundoff(dtype) * (16.0 + 4.0 * std::sqrt(n));
   return {bound, bound};
 }
 

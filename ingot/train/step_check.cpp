@@ -84,10 +84,16 @@ void spread_scales_and_shifts(VariableStore& store) {
 double relative_distance(const HostTensor& got, const HostTensor& want) {
   double difference = 0;
   double norm = 0;
-  for (std::int64_t i = 0; i < got.type().numel(); ++i) {
-    const double w = want.view().get(i);
-    difference += (got.view().get(i) - w) * (got.view().get(i) - w);
+  const auto add = [&](double g, double w) {
+    difference += (g - w) * (g - w);
     norm += w * w;
+  };
+  const HostView a = got.view();
+  const HostView b = want.view();
+  if (a.type.dtype == DType::f32 && b.type == a.type) {  // the millions of a deep net
+    for (std::size_t i = 0; i < a.as<float>().size(); ++i) add(a.as<float>()[i], b.as<float>()[i]);
+  } else {
+    for (std::int64_t i = 0; i < a.numel(); ++i) add(a.get(i), b.get(i));
   }
   return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
 }

@@ -36,6 +36,25 @@ class Bench(unittest.TestCase):
         self.assertIsNone(half["distance_from_unfused"])
         self.assertIsNone(none["distance_from_reference"])
 
+    def test_many_steps_are_compared_and_none_is_timed(self):
+        words = ("mlp784", "--batch", "2", "--steps", "2", "--check", "steps", "--json")
+        run = bench(*words)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        result = json.loads(run.stdout)
+        found = result["found"]
+        self.assertEqual((result["device"], result["against"]), ("cpu", "reference"))
+        self.assertEqual((found["steps"], found["free_steps"]), (2, 10))
+        # The loss and six gradients.
+        self.assertEqual(found["results_compared"], 2 * 7)
+        self.assertLess(found["greatest_part_of_bound"], 1)
+        self.assertLess(found["free_mean_difference"], 0.02)
+        self.assertEqual(json.loads(bench(*words, "--against", "cpu").stdout)["against"], "cpu")
+
+    def test_images_have_the_side_that_is_asked_for(self):
+        words = ("seed-cnn", "--batch", "2", "--fixed", "1")
+        small, large = (json.loads(bench(*words, "--side", side).stdout) for side in ("8", "32"))
+        self.assertLess(10 * small["flops"], large["flops"])
+
     def test_a_profile_has_an_event_for_each_kernel(self):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "profile.json"

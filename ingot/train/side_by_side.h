@@ -1,0 +1,73 @@
+// Is training right? Two Executables of one Graph step by step from the same weights, and then
+// each on its own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingot/engine/executable.h"
+#include "ingot/ir/graph.h"
+#include "ingot/passes/precision.h"
+#include "ingot/runtime/backend.h"
+
+namespace ingot::train {
+
+/// A Graph of build_train_graph, where it runs, and what it is fed there.
+struct Side {
+  const Graph& graph;
+  std::shared_ptr<Backend> backend;
+  std::function<std::vector<Feed>(std::int64_t step)> feeds;
+};
+
+struct SideBySideOptions {
+  int steps = 20;        ///< from the judge's weights
+  int free_steps = 100;  ///< each from its own
+  std::uint64_t seed = 1;
+};
+
+struct SideBySide {
+  int steps = 0;           ///< compared
+  int skipped = 0;         ///< called off by both: gradients that overflow f16
+  int results = 0;         ///< compared: the loss and every gradient of each step
+  int drowned = 0;         ///< others, that rounding moves too far for a comparison
+  double distance = 0;     ///< greatest relative L2 distance of a result from the judge's
+  double over_bound = 0;   ///< greatest distance as a part of its bound
+  std::string worst = {};  ///< the result that has it
+  int worst_step = 0;
+  int free_steps = 0;
+  double free_mean = 0;    ///< greatest relative difference of the losses' running means
+  double free_single = 0;  ///< of single losses
+  double first_loss = 0;   ///< of the judge's free-running steps
+  double last_loss = 0;
+};
+
+/// A result may be four times as far away as with_rounding_noise() takes the judge's: twice, since
+/// both round, and twice, since errors that are uniform up to a bound have 0.58 of its L2 norm.
+inline constexpr double kNoises = 4;
+/// Noise is drawn in one step of so many: in a deep net it costs more than the steps.
+inline constexpr int kNoiseInterval = 4;
+/// A greater bound says nothing: a result of zeros would be within it.
+inline constexpr double kBlindBound = 1;
+/// By how much the running means of losses may differ, relatively.
+inline constexpr double kFreeLimit = 0.02;
+
+/// Trains on both sides; an optimizer's state after one step from zero must be the gradient, as
+/// momentum's is. In each of `steps` steps all variables are first the judge's and the optimizer's
+/// states zero; the loss and every gradient are compared. The bound of a result is kNoises times
+/// what noise does to it on the judge's side at most. They start where spread_scales_and_shifts()
+/// takes the initial weights. Then `free_steps` steps of each side by itself, from the initial
+/// weights: of losses l[0] to l[k] the means are compared, for every k.
+/// Errors (internal, numerics): sides that do not skip the same steps.
+SideBySide train_side_by_side(const Side& tested, const Side& judge,
+                              const SideBySideOptions& options = {});
+
+/// Errors (internal, numerics): a result outside its bound; fewer than nine results in ten that can
+/// be compared (in bf16, which drowns most gradients of a deep net on few images, one in ten);
+/// running means further apart than kFreeLimit. `what` names the judge.
+void require_side_by_side(const SideBySide& found, std::string_view what, Precision precision);
+
+}  // namespace ingot::train
