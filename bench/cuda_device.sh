@@ -3,16 +3,17 @@
 #
 #   bench/cuda_device.sh BIN [PART...]
 #
-# Parts: doctor conformance sanitizer steps check small first nets peers (default: all but steps and
-# peers; steps needs `test_engine` and `test_engine_slow` in BIN), and two
-# that hold workloads with their peers, so that both are measured on one machine within one call:
+# Parts: doctor conformance sanitizer steps beside fifty check small first nets peers (default: all
+# but steps, beside, fifty and peers), and two that hold workloads with their peers, so that both are
+# measured on one machine within one call:
 #   call1   first, small, resnet18-cifar, and the peers of seed-cnn to resnet18-cifar
 #   call2   resnet50 in bf16 and f16, and its peers
 #   everything  both, the peers' compilers running beside conformance and steps
 # Each ends LIMIT seconds (570) after the script began; what has no time left says so.
-# BIN holds `ingot` and `test_conformance`; results go to $OUT (default: out/), a file a part.
-# TUNE=off|quick|full is the tuning level of `nets` (full), SMALL_TUNE that of gometal-cnn. Compiled kernels and tuned choices are
-# kept below $OUT/cache, which `first` begins with empty.
+# BIN holds `ingot`, `test_conformance`, `test_engine`, for `steps` `test_engine_slow`, and for `fifty`
+# `test_bench_slow`; results go to $OUT (default: out/), a file a part.
+# TUNE=off|quick|full is the tuning level of `nets` (full), SMALL_TUNE that of gometal-cnn. Compiled
+# kernels and tuned choices are kept below $OUT/cache, which `first` begins with empty.
 set -u
 bin=$(cd "$1" && pwd)
 shift
@@ -32,27 +33,86 @@ bench() {
 
 doctor() { "$bin/ingot" doctor 2>&1; }
 
-conformance() {
+# sharded PROGRAM FILTER: runs tests in several processes, their output to $out/shards.
+sharded() {
   local shards=${SHARDS:-14} i started=()
   mkdir -p "$out/shards"
   for ((i = 0; i < shards; i++)); do
-    GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i timeout 150 "$bin/test_conformance" \
-      --gtest_filter='*/cuda' >"$out/shards/$i.txt" 2>&1 &
+    GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i timeout 150 "$bin/$1" \
+      --gtest_filter="$2" >"$out/shards/$i.txt" 2>&1 || echo "shard $i: FAILED ($?)" &
     started+=($!)
   done
   wait "${started[@]}"
+}
+
+conformance() {
+  sharded test_conformance '*/cuda'
   grep -hE "^\[  (FAILED|PASSED|SKIPPED)" "$out"/shards/*.txt | sort | uniq -c | head -40
   rm -r "$out/shards"
 }
 
+# Some ops, a step that is a captured graph and one that is one kernel; all at once.
 sanitizer() {
-  local tool
-  for tool in memcheck racecheck; do
-    echo "-- compute-sanitizer --tool $tool"
-    timeout 60 compute-sanitizer --tool "$tool" "$bin/test_conformance" \
-      --gtest_filter='softmax.*/cuda:batch_norm.*/cuda:max_pool2d*/cuda:matmul.*/cuda:conv2d.*/cuda' \
-      2>&1 | tail -4
+  local tool started=()
+  mkdir -p "$out/sanitizer"
+  for tool in memcheck racecheck initcheck synccheck; do
+    sanitize "$tool" test_conformance \
+      'softmax.*/cuda:batch_norm.*/cuda:max_pool2d*/cuda:matmul.*/cuda:conv2d.*/cuda' &
+    started+=($!)
+    sanitize "$tool" test_engine 'GpuSteps.ACapturedStepTrainsAsTheReferenceDoes' &
+    started+=($!)
+    sanitize "$tool" test_engine 'GpuSteps.OneKernelTrainsAsTheReferenceDoes' &
+    started+=($!)
   done
+  wait "${started[@]}"
+  cat "$out"/sanitizer/*.txt
+  rm -r "$out/sanitizer"
+}
+
+# sanitize TOOL PROGRAM FILTER
+sanitize() {
+  {
+    echo "-- compute-sanitizer --tool $1 $2 --gtest_filter=$3"
+    timeout 60 compute-sanitizer --tool "$1" --print-limit 2 "$bin/$2" --gtest_filter="$3" 2>&1 |
+      grep -E "^========= |FAILED|PASSED" | tail -12
+    echo "ended with ${PIPESTATUS[0]}"
+  } >"$out/sanitizer/$1-$2-${3:0:14}.txt"
+}
+
+# 50 nets of the seeded generator: how many become at most 4 nodes (45 must), how many are right.
+fifty() {
+  sharded test_bench_slow '*SmallNetsOnAGpu*'
+  grep -hE "^net [0-9]+:" "$out"/shards/*.txt | sort -k 2n |
+    awk '{ print; few += $3 <= 4; right += $NF == "right" }
+         END { print few " in at most 4 nodes, " right " right, of " NR }'
+  rm -r "$out/shards"
+}
+
+# Training beside a right device: 20 steps from the same weights, 100 free-running. The reference
+# is too slow for convolutions of many channels; there the CPU backend stands in.
+beside() {
+  local precision started=()
+  mkdir -p "$out/beside"
+  for precision in f32 tf32 bf16 f16; do
+    train_beside resnet50 "$precision" --batch 8 --side 64 --against cpu --threads 4 &
+    started+=($!)
+    train_beside resnet18-cifar "$precision" --batch 8 --against cpu --threads 2 &
+    started+=($!)
+    train_beside seed-cnn "$precision" &
+    started+=($!)
+    train_beside mlp784 "$precision" &
+    started+=($!)
+    train_beside gometal-cnn "$precision" --against cpu --threads 1 &
+    started+=($!)
+  done
+  wait "${started[@]}"
+  cat "$out"/beside/*.txt
+  rm -r "$out/beside"
+}
+
+# train_beside MODEL PRECISION WORDS...
+train_beside() {
+  bench 150 "$1" --precision "$2" --check steps "${@:3}" >"$out/beside/$1-$2.txt"
 }
 
 # Whole steps in both forms; thousands of them, equal to the bit and in the memory that is planned.
@@ -166,7 +226,8 @@ everything() { peers_in_turn proofs; first; small; nets; }
 
 for part in $parts; do
   case $part in
-    doctor | conformance | sanitizer | steps | check | small | first | nets | peers | call1 | call2 | everything)
+    doctor | conformance | sanitizer | steps | beside | fifty | check | small | first | nets | peers | \
+      call1 | call2 | everything)
       echo "== $part"
       "$part" | tee "$out/$part.txt"
       ;;

@@ -1,4 +1,5 @@
 #include "tests/bench/support/check_small_net.h"
+#include "tests/support/gpu_test.h"
 
 namespace ingot::small_nets {
 namespace {
@@ -7,10 +8,21 @@ TEST(SmallNetsSlow, AllStepAsTheReferenceDoes) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) expect_like_reference(seed, 3);
 }
 
-TEST(SmallNetsSlow, AllStepAsTheReferenceDoesOnAGpu) {
-  if (!has_gpu()) GTEST_SKIP() << "needs a GPU";
-  for (std::uint64_t seed = 0; seed < 50; ++seed) expect_like_reference(seed, 2, "cuda");
+/// A test a seed, so that several processes can share them.
+class SmallNetsOnAGpu : public testing_support::GpuTest,
+                        public testing::WithParamInterface<std::uint64_t> {};
+
+TEST_P(SmallNetsOnAGpu, StepsAsTheReferenceDoes) {
+  const std::uint64_t seed = GetParam();
+  int nodes = expect_like_reference(seed, 2, "cuda");
+  // The net's own batch, which neither the emulated GPU nor the reference can follow.
+  if (!testing_support::is_emulated(*backend_)) {
+    nodes = expect_like("cpu", seed, make_net(seed).batch, "cuda");
+  }
+  fmt::print("net {}: {} node(s) a step, {}\n", seed, nodes, HasFailure() ? "wrong" : "right");
 }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, SmallNetsOnAGpu, testing::Range<std::uint64_t>(0, 50));
 
 }  // namespace
 }  // namespace ingot::small_nets

@@ -16,11 +16,7 @@ class GpuLong : public testing_support::GpuTest {
   void SetUp() override {
     GpuTest::SetUp();
     if (backend_ == nullptr) return;
-    for (const auto& [what, value] : backend_->facts()) {
-      if (what == "gpu" && value == "emulated GPU") {
-        GTEST_SKIP() << "takes hours on an emulated GPU";
-      }
-    }
+    if (testing_support::is_emulated(*backend_)) GTEST_SKIP() << "takes hours on an emulated GPU";
   }
 };
 

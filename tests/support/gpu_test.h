@@ -13,6 +13,14 @@
 
 namespace ingot::testing_support {
 
+/// Whether the GPU is the processor in disguise, on which large steps take hours.
+inline bool is_emulated(const Backend& backend) {
+  for (const auto& [what, value] : backend.facts()) {
+    if (what == "gpu" && value == "emulated GPU") return true;
+  }
+  return false;
+}
+
 /// Skips without a GPU.
 class GpuTest : public testing::Test {
  protected:

@@ -11,14 +11,15 @@
 
 namespace ingot::small_nets {
 
-/// Loss, and every gradient as the optimizer's state keeps it after one step.
-inline void expect_like_reference(std::uint64_t seed, std::int64_t batch,
-                                  std::string_view device = "cpu") {
+/// Loss, and every gradient as the optimizer's state keeps it after one step. Returns the nodes
+/// that the step has on a device.
+inline int expect_like(std::string_view right, std::uint64_t seed, std::int64_t batch,
+                       std::string_view device) {
   const Net net = make_net(seed);
   SCOPED_TRACE(to_json(net).dump());
   const Graph graph = train_graph(net, batch);
   VariableStore store(make_backend(device), 1);
-  VariableStore judge_store(make_backend("reference"), 1);
+  VariableStore judge_store(make_backend(right), 1);
   Executable exe = compile(graph, store);
   Executable judge = compile(graph, judge_store);
   const Batch data(net, batch, 0);
@@ -36,6 +37,12 @@ inline void expect_like_reference(std::uint64_t seed, std::int64_t batch,
     ++gradients;
   }
   EXPECT_GE(gradients, 4);
+  return exe.stats().device_nodes;
+}
+
+inline int expect_like_reference(std::uint64_t seed, std::int64_t batch,
+                                 std::string_view device = "cpu") {
+  return expect_like("reference", seed, batch, device);
 }
 
 /// Whether there is a GPU, real or emulated; says so if not.
