@@ -144,7 +144,8 @@ std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& to,
   const int lead = to.rank() - shape.rank();
   for (int axis = std::max(0, -lead); axis < shape.rank(); ++axis) {
     if (shape[axis] != 1) {
-      strides[static_cast<std::size_t>(axis + lead)] = own[static_cast<std::size_t>(axis)];
+      const int there = axis + lead;
+      strides[static_cast<std::size_t>(there)] = own[static_cast<std::size_t>(axis)];
     }
   }
   return strides;

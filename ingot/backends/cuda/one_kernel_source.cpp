@@ -90,7 +90,7 @@ class OneKernel {
     kernel_.what.push_back(placed.stage.what);
     kernel_.shared_bytes =
         std::max(kernel_.shared_bytes, own.shared_offset + placed.stage.shared_bytes);
-    const std::string call =
+    std::string call =
         fmt::format("{}(P, step, {}, unit, smem + {}, local, go, (int)threadIdx.x - {});", name,
                     placed.stage.mode == Mode::item ? "item" : "0", own.shared_offset,
                     32 * std::max(own.first_warp, 0));

@@ -219,7 +219,7 @@ std::byte* StepRunner::feed_buffer(std::size_t feed, std::int64_t bytes) {
 }
 
 void StepRunner::copy_feed(std::byte* target, const FeedMemory& feed, const std::byte* data,
-                           std::int64_t bytes) {
+                           std::int64_t bytes) const {
   if (bytes == 0) return;
   const auto size = static_cast<std::size_t>(bytes);
   check(feed.on_device

@@ -89,7 +89,7 @@ class StepRunner : public Runner {
   /// The feed's own device memory, of at least `bytes`.
   std::byte* feed_buffer(std::size_t feed, std::int64_t bytes);
   void copy_feed(std::byte* target, const FeedMemory& feed, const std::byte* data,
-                 std::int64_t bytes);
+                 std::int64_t bytes) const;
 
   [[nodiscard]] const Program& program() const noexcept { return program_; }
   [[nodiscard]] bool profiled() const noexcept { return profile_; }
