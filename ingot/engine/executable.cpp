@@ -65,7 +65,7 @@ Executable::Impl::~Impl() {
   if (!trace_enabled(Channel::kernels) || steps == 0) return;
   try {
     trace_kernels();
-  } catch (const std::exception&) {
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
     // A report that fails must not end the program.
   }
 }

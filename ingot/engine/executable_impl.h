@@ -42,7 +42,7 @@ struct Executable::Impl {
 
   void upload_constants();
   void resolve_addresses();
-  void check_feeds(std::span<const Feed> given, int steps);
+  void check_feeds(std::span<const Feed> given, int count);
   void set_feed(std::size_t feed, const std::byte* data) noexcept;
   void run_once();
   void run_launches(std::vector<Launch>& launches) noexcept;

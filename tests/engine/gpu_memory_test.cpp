@@ -26,7 +26,7 @@ using testing_support::planned_bytes;
 /// Zeros for a training step of any Graph, on the host or on the device.
 class Zeros {
  public:
-  Zeros(const Executable& exe, std::shared_ptr<Device> device, const FeedPlace& place)
+  Zeros(const Executable& exe, const std::shared_ptr<Device>& device, const FeedPlace& place)
       : place_(place) {
     for (const Node* node : exe.lowered().nodes_of(placeholder_op())) {
       names_.push_back(node->name());

@@ -83,7 +83,7 @@ std::string Binder::bind(const std::string& text, const PlacedStage& placed) {
 
 std::string Binder::global_text(int slot) {
   const int root = program_.root_of(slot);
-  const std::string pointer = fmt::format("P.p[{}]", index_of({root, 0}));
+  std::string pointer = fmt::format("P.p[{}]", index_of({root, 0}));
   if (!stacked_) return pointer;
   for (std::size_t feed = 0; feed < program_.feeds.size(); ++feed) {
     if (program_.feeds[feed].slot == root) {
