@@ -33,13 +33,13 @@ bench() {
 
 doctor() { "$bin/ingot" doctor 2>&1; }
 
-# sharded PROGRAM FILTER: runs tests in several processes, their output to $out/shards.
+# sharded PROGRAM FILTER: runs tests in several processes, their output to $out/PROGRAM.
 sharded() {
   local shards=${SHARDS:-14} i started=()
-  mkdir -p "$out/shards"
+  mkdir -p "$out/$1"
   for ((i = 0; i < shards; i++)); do
     GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i timeout 150 "$bin/$1" \
-      --gtest_filter="$2" >"$out/shards/$i.txt" 2>&1 || echo "shard $i: FAILED ($?)" &
+      --gtest_filter="$2" >"$out/$1/$i.txt" 2>&1 || echo "shard $i: FAILED ($?)" &
     started+=($!)
   done
   wait "${started[@]}"
@@ -47,8 +47,8 @@ sharded() {
 
 conformance() {
   sharded test_conformance '*/cuda'
-  grep -hE "^\[  (FAILED|PASSED|SKIPPED)" "$out"/shards/*.txt | sort | uniq -c | head -40
-  rm -r "$out/shards"
+  grep -hE "^\[  (FAILED|PASSED|SKIPPED)" "$out"/test_conformance/*.txt | sort | uniq -c | head -40
+  rm -r "$out/test_conformance"
 }
 
 # Some ops, a step that is a captured graph and one that is one kernel; all at once.
@@ -82,10 +82,10 @@ sanitize() {
 # 50 nets of the seeded generator: how many become at most 4 nodes (45 must), how many are right.
 fifty() {
   sharded test_bench_slow '*SmallNetsOnAGpu*'
-  grep -hE "^net [0-9]+:" "$out"/shards/*.txt | sort -k 2n |
+  grep -hE "^net [0-9]+:" "$out"/test_bench_slow/*.txt | sort -k 2n |
     awk '{ print; few += $3 <= 4; right += $NF == "right" }
          END { print few " in at most 4 nodes, " right " right, of " NR }'
-  rm -r "$out/shards"
+  rm -r "$out/test_bench_slow"
 }
 
 # Training beside a right device: 20 steps from the same weights, 100 free-running. The reference
@@ -221,8 +221,21 @@ peers_in_turn() {
 }
 
 # Everything of the tables: peers prepare while `proofs` runs, then all that is timed runs alone.
-proofs() { conformance; steps; }
-everything() { peers_in_turn proofs; first; small; nets; }
+proofs() {
+  local started=() part
+  mkdir -p "$out/beside"
+  for part in conformance steps fifty; do
+    "$part" >"$out/$part.txt" 2>&1 &
+    started+=($!)
+  done
+  for part in f32 bf16; do
+    train_beside resnet50 "$part" --batch 8 --side 64 --against cpu --threads 4 &
+    started+=($!)
+  done
+  wait "${started[@]}"
+  cat "$out"/{conformance,steps,fifty}.txt "$out"/beside/*.txt
+}
+everything() { peers_in_turn proofs; first; resnet18; small; resnet50; }
 
 for part in $parts; do
   case $part in
