@@ -20,7 +20,8 @@ const GpuFacts kH200{.name = "H200", .arch = 90, .multiprocessors = 132};
 Program lower(const Graph& graph) {
   static const CudaBackend backend(nullptr, kH200);
   PassContext context(backend);
-  return build_program(run_passes(graph, pass_list(), {}, context), backend);
+  std::unique_ptr<Graph> lowered = run_passes(graph, pass_list(), {}, context);
+  return build_program(std::move(lowered), backend, context.form);
 }
 
 TEST(CudaSourceSmallNets, NearlyAllAreOneKernel) {

@@ -9,8 +9,9 @@ namespace {
 // What one multiprocessor does in a cycle with generated code: multiply-adds, bytes from L2.
 constexpr double kFlopsPerCycle = 2 * 128 * 0.35;
 constexpr double kBytesPerCycle = 32;
-// Cycles of a step up to which one kernel is expected to be faster.
-constexpr double kMostCycles = 100e3;
+// Cycles of a step up to which one kernel is expected to be no slower: some 60 us at 1.98 GHz, what
+// launching the 40 kernels of a captured step of so little work takes.
+constexpr double kMostCycles = 115e3;
 
 }  // namespace
 
