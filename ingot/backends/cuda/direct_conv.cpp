@@ -173,7 +173,7 @@ std::optional<DirectConv> direct_conv(const Node& producer, const Region& region
   const auto operands = conv2d_operands(producer.op());
   if (!operands) return std::nullopt;
   for (const Value& input : producer.inputs()) {
-    if (input.dtype() != DType::f32) return std::nullopt;
+    if (!is_float(input.dtype()) || input.dtype() == DType::f64) return std::nullopt;
   }
   const Conv2dShape c = conv2d_shape(producer);
   const Window2d& w = c.window;
@@ -186,8 +186,8 @@ std::optional<DirectConv> direct_conv(const Node& producer, const Region& region
   if (operands->kind == ConvKind::forward) {
     const Cut cut = forward_cut(s);
     if (cut.slab == 0) return std::nullopt;
-    return forward(s, cut, first, fmt::format("{}[(o * {} + c) * {} + tap]", second, s.c, s.taps()),
-                   store);
+    return forward(s, cut, first,
+                   fmt::format("get({}, (o * {} + c) * {} + tap)", second, s.c, s.taps()), store);
   }
   if (operands->kind == ConvKind::input_grad) {
     if (w.stride[0] != 1 || w.stride[1] != 1) return std::nullopt;
@@ -198,7 +198,7 @@ std::optional<DirectConv> direct_conv(const Node& producer, const Region& region
     if (cut.slab == 0) return std::nullopt;
     return forward(
         back, cut, first,
-        fmt::format("{}[(c * {} + o) * {} + {} - tap]", second, s.c, s.taps(), s.taps() - 1),
+        fmt::format("get({}, (c * {} + o) * {} + {} - tap)", second, s.c, s.taps(), s.taps() - 1),
         store);
   }
   const Cut cut = weight_cut(s);

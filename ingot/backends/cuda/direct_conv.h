@@ -25,7 +25,7 @@ struct DirectStore {
   std::function<void(std::string& code, int n, bool whole)> row;
 };
 
-/// Of a conv2d, conv2d_input_grad or conv2d_weight_grad in f32; none where its memory would not fit
+/// Of a conv2d, conv2d_input_grad or conv2d_weight_grad; none where its memory would not fit
 /// or its window is one that this form does not have.
 std::optional<DirectConv> direct_conv(const Node& producer, const Region& region,
                                       const DirectStore& store);
