@@ -89,21 +89,22 @@ fifty() {
 }
 
 # Training beside a right device: 20 steps from the same weights, 100 free-running. The reference
-# is too slow for convolutions of many channels; there the CPU backend stands in.
+# is too slow for convolutions of many channels; there the CPU backend stands in. BESIDE names the
+# workloads (all five), whose precisions run at once.
 beside() {
-  local precision started=()
+  local model precision started=()
   mkdir -p "$out/beside"
-  for precision in f32 tf32 bf16 f16; do
-    train_beside resnet50 "$precision" --batch 8 --side 64 --against cpu --threads 4 &
-    started+=($!)
-    train_beside resnet18-cifar "$precision" --batch 8 --against cpu --threads 2 &
-    started+=($!)
-    train_beside seed-cnn "$precision" &
-    started+=($!)
-    train_beside mlp784 "$precision" &
-    started+=($!)
-    train_beside gometal-cnn "$precision" --against cpu --threads 1 &
-    started+=($!)
+  for model in ${BESIDE:-seed-cnn mlp784 gometal-cnn resnet18-cifar resnet50}; do
+    local words=()
+    case $model in
+      gometal-cnn) words=(--against cpu --threads 1) ;;
+      resnet18-cifar) words=(--batch 8 --against cpu --threads 2) ;;
+      resnet50) words=(--batch 8 --side 64 --against cpu --threads 4) ;;
+    esac
+    for precision in f32 tf32 bf16 f16; do
+      train_beside "$model" "$precision" "${words[@]}" &
+      started+=($!)
+    done
   done
   wait "${started[@]}"
   cat "$out"/beside/*.txt

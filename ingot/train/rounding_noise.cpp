@@ -26,8 +26,9 @@ constexpr double kTf32Roundoff = 0x1p-11;
 /// Multiplies Values by random factors near 1.
 class Noise {
  public:
-  explicit Noise(Graph& graph)
-      : seed_(graph.scalar(kNoiseSeed, DType::i64)),
+  Noise(Graph& graph, double times)
+      : times_(times),
+        seed_(graph.scalar(kNoiseSeed, DType::i64)),
         draw_(graph.variable(kDraw, {DType::i64, {}}, Initializer::constant(0),
                              VariableRole::counter)) {
     graph.assign(draw_, draw_ + 1.0);
@@ -37,12 +38,13 @@ class Noise {
     if (size == 0) return value;
     const DType wide = value.dtype() == DType::f64 ? DType::f64 : DType::f32;
     const Value exact = ops::cast(value, wide);
-    const Value error =
-        ops::rng_uniform({seed_, draw_, stream_++}, value.shape(), -size, size, wide);
+    const Value error = ops::rng_uniform({seed_, draw_, stream_++}, value.shape(), -times_ * size,
+                                         times_ * size, wide);
     return ops::cast(exact + exact * error, value.dtype());
   }
 
  private:
+  double times_;
   Value seed_;
   Value draw_;
   std::int64_t stream_ = 0;
@@ -74,13 +76,13 @@ double result_error(const Node& node, int output) {
 
 }  // namespace
 
-std::unique_ptr<Graph> with_rounding_noise(const Graph& graph) {
+std::unique_ptr<Graph> with_rounding_noise(const Graph& graph, double times) {
   // One that claims no composite.
   const std::shared_ptr<Backend> plain = make_backend("reference");
   PassContext context(*plain);
   const std::unique_ptr<Graph> inlined = lower_composites(graph, context);
   Rewriter rewriter(*inlined);
-  Noise noise(rewriter.graph());
+  Noise noise(rewriter.graph(), times);
   for (const auto& node : inlined->nodes()) {
     if (rewriter.done(*node)) continue;
     const Traits& traits = node->op().traits;

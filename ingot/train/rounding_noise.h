@@ -13,6 +13,7 @@ namespace ingot::train {
 /// any order, as backward error; Higham, Accuracy and Stability of Numerical Algorithms, section
 /// 3.1 and, for independent errors, 2.8), in tf32 math in 2^-11, which it rounds operands by.
 /// Errors differ from step to step; they are a function of the store's step and of the elements.
-std::unique_ptr<Graph> with_rounding_noise(const Graph& graph);
+/// `times` makes all of them so many times larger.
+std::unique_ptr<Graph> with_rounding_noise(const Graph& graph, double times = 1);
 
 }  // namespace ingot::train

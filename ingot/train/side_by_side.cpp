@@ -32,6 +32,14 @@ Variables at_rest(const VariableStore& store) {
   return variables;
 }
 
+std::int64_t parameters_of(const VariableStore& store) {
+  std::int64_t count = 0;
+  for (const Segment* segment : store.segments()) {
+    if (segment->role == VariableRole::parameter) count += segment->type.numel();
+  }
+  return count;
+}
+
 /// One Executable in training.
 class Trainee {
  public:
@@ -95,7 +103,7 @@ void add(std::vector<Distances>& all, const StepOutcome& tested, const StepOutco
 
 void judge_all(SideBySide& found, const std::vector<Distances>& all) {
   for (const Distances& result : all) {
-    const double bound = kNoises * result.noise;
+    const double bound = result.noise;
     for (std::size_t step = 0; step < result.tested.size(); ++step) {
       if (bound > kBlindBound && std::isfinite(result.tested[step])) {
         ++found.drowned;
@@ -136,16 +144,18 @@ void run_free(SideBySide& found, Trainee& tested, Trainee& judge, const Variable
 
 SideBySide train_side_by_side(const Side& tested, const Side& judge,
                               const SideBySideOptions& options) {
-  const std::unique_ptr<Graph> noisy_graph = with_rounding_noise(judge.graph);
+  const std::unique_ptr<Graph> noisy_graph = with_rounding_noise(judge.graph, kNoises);
   Trainee here(tested, tested.graph, options.seed);
   Trainee there(judge, judge.graph, options.seed);
-  Trainee noisy(judge, *noisy_graph, options.seed);
+  const Side cpu{*noisy_graph, make_backend("cpu", {.threads = judge.backend->threads()}),
+                 judge.feeds};
+  Trainee noisy(cpu, cpu.graph, options.seed);
   const Variables initial = at_rest(there.store());
   spread_scales_and_shifts(there.store());
   SideBySide found;
   std::vector<Distances> all;
   std::int64_t number = 0;
-  int next_noise = 0;
+  const int draws = parameters_of(there.store()) <= kSmallNet ? kNoiseDraws : 1;
   while (found.steps < options.steps) {
     const Variables start = at_rest(there.store());
     here.start_from(start);
@@ -164,14 +174,11 @@ SideBySide train_side_by_side(const Side& tested, const Side& judge,
       ++found.skipped;
       continue;
     }
-    if (found.steps >= next_noise) {
+    for (int draw = 0; draw < draws; ++draw) {
       noisy.start_from(start);
       const StepOutcome moved = noisy.first_step(number - 1);
-      // Noise alone may overflow, too: then the next step has it.
-      if (noisy.updates() == there.updates()) {
-        add_noise(all, moved, want);
-        next_noise += kNoiseInterval;
-      }
+      // Noise alone may overflow, too.
+      if (noisy.updates() == there.updates()) add_noise(all, moved, want);
     }
     add(all, got, want);
     ++found.steps;

@@ -45,23 +45,26 @@ struct SideBySide {
   double last_loss = 0;
 };
 
-/// A result may be four times as far away as with_rounding_noise() takes the judge's: twice, since
-/// both round, and twice, since errors that are uniform up to a bound have 0.58 of its L2 norm.
+/// A result may be as far away as noise of four times the ops' rounding takes it: twice, since both
+/// sides round, and twice, since errors that are uniform up to a bound have 0.58 of its L2 norm.
 inline constexpr double kNoises = 4;
-/// Noise is drawn in one step of so many: in a deep net it costs more than the steps.
-inline constexpr int kNoiseInterval = 4;
+/// Draws of noise in each step, in a net of at most kSmallNet parameters, where a single ReLU that
+/// falls to the other side shows, and in a larger one, of which every draw meets some.
+inline constexpr int kNoiseDraws = 8;
+inline constexpr std::int64_t kSmallNet = 1 << 20;
 /// A greater bound says nothing: a result of zeros would be within it.
 inline constexpr double kBlindBound = 1;
 /// By how much the running means of losses may differ, relatively.
 inline constexpr double kFreeLimit = 0.02;
 
 /// Trains on both sides; an optimizer's state after one step from zero must be the gradient, as
-/// momentum's is. In each of `steps` steps all variables are first the judge's and the optimizer's
-/// states zero; the loss and every gradient are compared. The bound of a result is kNoises times
-/// what noise does to it on the judge's side at most. They start where spread_scales_and_shifts()
-/// takes the initial weights. Then `free_steps` steps of each side by itself, from the initial
-/// weights: of losses l[0] to l[k] the means are compared, for every k.
-/// Errors (internal, numerics): sides that do not skip the same steps.
+/// momentum's is, and the judge's feeds lie on the host. In each of `steps` steps all variables are
+/// first the judge's and the optimizer's states zero; the loss and every gradient are compared. The
+/// bound of a result is the furthest that with_rounding_noise(graph, kNoises) takes it from the
+/// judge's, on the CPU backend. They start where spread_scales_and_shifts() takes the initial
+/// weights. Then `free_steps` steps of each side by itself, from the initial weights: of losses
+/// l[0] to l[k] the means are compared, for every k. Errors (internal, numerics): sides that do not
+/// skip the same steps.
 SideBySide train_side_by_side(const Side& tested, const Side& judge,
                               const SideBySideOptions& options = {});
 

@@ -91,9 +91,12 @@ double relative_distance(const HostTensor& got, const HostTensor& want) {
   const HostView a = got.view();
   const HostView b = want.view();
   if (a.type.dtype == DType::f32 && b.type == a.type) {  // the millions of a deep net
-    for (std::size_t i = 0; i < a.as<float>().size(); ++i) add(a.as<float>()[i], b.as<float>()[i]);
+    const std::span<const float> g = a.as<const float>();
+    const std::span<const float> w = b.as<const float>();
+    for (std::size_t i = 0; i < w.size(); ++i) add(g[i], w[i]);
   } else {
-    for (std::int64_t i = 0; i < a.numel(); ++i) add(a.get(i), b.get(i));
+    const std::int64_t count = a.numel();
+    for (std::int64_t i = 0; i < count; ++i) add(a.get(i), b.get(i));
   }
   return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
 }
