@@ -205,7 +205,7 @@ void print_device(const CudnnHandle& handle) {
   try {
     CudnnDescriptor device(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
     cudnnHandle_t raw = handle.get();
-    device.set(CUDNN_ATTR_DEVICEPROP_HANDLE, CUDNN_TYPE_HANDLE, 1, &raw);
+    device.set(CUDNN_ATTR_DEVICEPROP_HANDLE, CUDNN_TYPE_HANDLE, 1, static_cast<const void*>(&raw));
     device.finalize("describing the device");
     std::vector<char> text(1 << 16, 0);
     device.get(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
