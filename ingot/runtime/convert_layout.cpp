@@ -85,7 +85,7 @@ void to_physical(const HostView& logical, const Layout& layout, std::byte* physi
     std::copy_n(logical.data, logical.type.bytes(), physical);
     return;
   }
-  std::memset(physical, 0, static_cast<std::size_t>(layout.physical_bytes(logical.type)));
+  std::fill_n(physical, layout.physical_bytes(logical.type), std::byte{0});
   with_size(logical.type.dtype, [&](auto size) {
     for_each_element<size()>(logical.type, layout, [&](std::size_t from, std::size_t to) {
       std::memcpy(physical + to, logical.data + from, size());

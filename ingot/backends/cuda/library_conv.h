@@ -41,7 +41,7 @@ inline constexpr double kLibraryFlops = 1e9;
 Support check_flops(double flops, double least);
 /// Whether a Node's work is left to a vendor's convolutions where there are some: a convolution
 /// with work enough that a kernel of its own pays, or a Region of one.
-Support wants_library(const Node& node, double least_flops = kLibraryFlops);
+Support wants_library(const Node& region, double least_flops = kLibraryFlops);
 
 /// Whether a product's or convolution's f32 operands may be rounded to tf32.
 bool wants_tf32(const Node& node);
@@ -69,6 +69,6 @@ struct ConvProblemResult {
   ConvPlaces places;
   Support support;
 };
-ConvProblemResult conv_problem(const Node& node);
+ConvProblemResult conv_problem(const Node& region);
 
 }  // namespace ingot::cuda

@@ -45,6 +45,6 @@ LtProblemResult lt_problem(const Node& node);
 /// Whether a convolution is a product of matrices: 1x1, stride 1, no padding, channels innermost.
 bool is_product(const ConvProblem& problem);
 /// A convolution that is one: its a, b and d are two of the convolution's tensors and the result.
-LtProblem lt_problem(const ConvProblem& problem);
+LtProblem lt_problem(const ConvProblem& conv);
 
 }  // namespace ingot::cuda

@@ -425,8 +425,8 @@ Support mma_problem(const Node& node, const Region& region, MmaProblem& problem)
   problem.layout = node.outputs().front().layout;
   const bool large = std::ranges::any_of(node.inputs(), is_large);
   const std::string index = large ? "typedef i64 Index;\n" : "typedef int Index;\n";
-  const Support support = conv2d_operands(node.op()) ? Conv(node, region).run(problem)
-                                                     : matmul_problem(node, region, problem);
+  Support support = conv2d_operands(node.op()) ? Conv(node, region).run(problem)
+                                               : matmul_problem(node, region, problem);
   if (!support) return support;
   constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;
   if (problem.m * problem.groups > kMost || problem.n > kMost || problem.k > kMost) {
