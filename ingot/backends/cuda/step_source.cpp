@@ -69,9 +69,9 @@ double expected_seconds(const Stage& stage, const std::vector<Touch>& touches) {
   constexpr std::int64_t kMultiprocessors = 132;
   double bytes = 0;
   for (const Touch& touch : touches) bytes += static_cast<double>(touch.end - touch.begin);
-  const auto rounds = static_cast<double>((stage.units + kMultiprocessors - 1) / kMultiprocessors);
+  const std::int64_t rounds = (stage.units + kMultiprocessors - 1) / kMultiprocessors;
   return kLaunch + std::max({bytes / kBytesPerSecond, stage.flops / kFlopsPerSecond,
-                             rounds * stage.unit_cycles / kCyclesPerSecond});
+                             static_cast<double>(rounds) * stage.unit_cycles / kCyclesPerSecond});
 }
 
 /// A library's work as a node of the graph.

@@ -24,8 +24,9 @@ std::optional<std::vector<std::int64_t>> steps_along(const Value& value, const S
   std::vector<std::int64_t> steps(static_cast<std::size_t>(to.rank()), 0);
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (shape[axis] == 1) continue;
-    if (shape[axis] != to[axis + lead]) return std::nullopt;
-    steps[static_cast<std::size_t>(axis + lead)] = own->step[static_cast<std::size_t>(axis)];
+    const int there = axis + lead;
+    if (shape[axis] != to[there]) return std::nullopt;
+    steps[static_cast<std::size_t>(there)] = own->step[static_cast<std::size_t>(axis)];
   }
   return steps;
 }
@@ -182,7 +183,8 @@ void write_set(std::string& code, const VectorWalk& walk, const std::string& nam
   code += fmt::format("Lane<{}>::set({}.w, e, {});\n", storage_type(dtype), name, text);
 }
 
-VectorReader::VectorReader(const Region& region, const VectorWalk& walk, std::vector<Value> wanted)
+VectorReader::VectorReader(const Region& region, const VectorWalk& walk,
+                           const std::vector<Value>& wanted)
     : region_(region), walk_(walk) {
   for (const Value& value : wanted) collect(value);
 }

@@ -79,7 +79,7 @@ Support supports_walk(const Region& region, const VectorWalk& walk);
 /// channel), row and the vector's element e.
 class VectorReader {
  public:
-  VectorReader(const Region& region, const VectorWalk& walk, std::vector<Value> wanted);
+  VectorReader(const Region& region, const VectorWalk& walk, const std::vector<Value>& wanted);
 
   /// Constants of the thread, computed once: scalars, channels' values and what only these make.
   void write_constants(std::string& code) const;
