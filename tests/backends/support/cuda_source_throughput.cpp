@@ -1,4 +1,4 @@
-#include "tests/backends/support/throughput.h"
+#include "tests/backends/support/cuda_source_throughput.h"
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>

@@ -7,7 +7,7 @@
 
 #include "ingot/engine/compile.h"
 #include "ingot/ops/ops.h"
-#include "tests/backends/support/throughput.h"
+#include "tests/backends/support/cuda_source_throughput.h"
 
 namespace ingot {
 namespace {

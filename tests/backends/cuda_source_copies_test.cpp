@@ -13,7 +13,7 @@
 #include "ingot/passes/pass_list.h"
 #include "ingot/passes/pass_manager.h"
 #include "ingot/train/training_graph.h"
-#include "tests/backends/support/throughput.h"
+#include "tests/backends/support/cuda_source_throughput.h"
 
 namespace ingot {
 namespace {
