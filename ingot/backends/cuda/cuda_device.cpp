@@ -173,7 +173,7 @@ void* CudaDevice::do_allocate(std::size_t bytes) noexcept {
   CUdeviceptr data = 0;
   if (driver().CtxSetCurrent(context_) != CUDA_SUCCESS) return nullptr;
   if (driver().MemAlloc(&data, bytes) != CUDA_SUCCESS) return nullptr;
-  return reinterpret_cast<void*>(data);
+  return reinterpret_cast<void*>(data);  // NOLINT(performance-no-int-to-ptr): the driver's integer
 }
 
 void CudaDevice::do_free(void* data, std::size_t) noexcept {

@@ -44,7 +44,7 @@ class FakeTarget final : public Target {
   }
 
   [[nodiscard]] LayoutWish layouts(const Node& node, StepForm) const override {
-    const Node& primary = primary_of(node);
+    const Node& primary = *primary_of(&node);
     const std::string_view op = primary.op().name;
     if (blocked && op.starts_with("conv2d")) return conv_wish(node, primary);
     if (node.op().traits.elementwise || op == "cast" || op == "optimizer_update") return {};
@@ -97,10 +97,10 @@ class FakeTarget final : public Target {
 
  private:
   /// The convolution of a Region, or the Node itself.
-  static const Node& primary_of(const Node& node) {
-    if (node.body() == nullptr) return node;
-    for (const auto& inner : node.body()->nodes()) {
-      if (inner->op().name.starts_with("conv2d")) return *inner;
+  static const Node* primary_of(const Node* node) {
+    if (node->body() == nullptr) return node;
+    for (const auto& inner : node->body()->nodes()) {
+      if (inner->op().name.starts_with("conv2d")) return inner.get();
     }
     return node;
   }
