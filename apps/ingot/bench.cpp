@@ -271,7 +271,7 @@ int run_bench(const BenchOptions& options) {
     memory.add_to(result);
     checks.add_to(result);
     std::printf("%s\n", result.dump().c_str());
-    memory.require_as_planned();
+    require_as_planned(memory.planned, memory.allocated);
     return 0;
   }
   std::printf("%s, batch %lld, %s, device %s, %d thread(s), feeds on the %s, %d step(s) a call\n",
@@ -289,7 +289,7 @@ int run_bench(const BenchOptions& options) {
               Checks::text(checks.reference, "the reference").c_str(),
               Checks::text(checks.unfused, "the unfused step").c_str(),
               static_cast<long long>(losses.count));
-  memory.require_as_planned();
+  require_as_planned(memory.planned, memory.allocated);
   return 0;
 }
 

@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-#include "ingot/base/error.h"
-
 namespace ingot::cli {
 namespace {
 
@@ -48,13 +46,6 @@ std::string BenchMemory::text() const {
                      "  in use there, by all programs: {:.2f} MiB more than with an empty context, "
                      "{:.2f} without the batches to feed\n",
                      mib(beyond), mib(beyond - batches));
-}
-
-void BenchMemory::require_as_planned() const {
-  if (allocated == total_bytes(planned)) return;
-  throw internal_error(
-      fmt::format("bench: bytes allocated on the device must be those planned, got {} and {}",
-                  allocated, total_bytes(planned)));
 }
 
 }  // namespace ingot::cli

@@ -28,8 +28,6 @@ struct BenchMemory {
   void add_to(io::Json& result) const;
   /// Lines of the report, each with its end.
   [[nodiscard]] std::string text() const;
-  /// Throws an internal Error unless what was allocated is what was planned.
-  void require_as_planned() const;
 };
 
 }  // namespace ingot::cli

@@ -17,6 +17,10 @@ inline bool is_reduction(const Node& node) {
   return node.op().traits.reduction || node.op().attr_index("keep_dims") >= 0;
 }
 
+/// a + b, and max(x, 0), broadcast; told by what their records say they compute.
+bool is_addition(const Node& node);
+bool is_relu(const Node& node);
+
 /// A Region whose results are each a cast of an operand, several of them: tensors of any shapes,
 /// element by element of their memory.
 bool is_conversions(const Node& node);

@@ -21,6 +21,9 @@ inline std::int64_t total_bytes(std::span<const MemoryOwner> owners) noexcept {
   return total;
 }
 
+/// Errors: internal, where what was allocated is not what was planned.
+void require_as_planned(std::span<const MemoryOwner> planned, std::int64_t allocated);
+
 struct ProgramStats {
   int kernels = 0;
   int reorders = 0;             ///< of activations and weights, in the whole step

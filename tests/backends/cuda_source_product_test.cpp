@@ -221,6 +221,23 @@ TEST_F(CudaFallback, IsAnErrorWhereThatIsAskedFor) {
   }
 }
 
+TEST(CudaFallbackText, SaysWhatIsMissing) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {2, 3}});
+  const Value w = graph.placeholder("w", {DType::f32, {3, 4}});
+  const Value y = graph.add(matmul_op(), {x, w}, {}, "product")->output();
+  const auto text = [&](const AbsentCall& absent) {
+    return absent_error(*y.node(), absent).message();
+  };
+  EXPECT_EQ(text({"cuDNN", "a plan", "no cuDNN 9 (nothing found)"}),
+            "matmul \"product\": cuDNN must be installed, got no cuDNN 9 (nothing found)");
+  EXPECT_EQ(text({"cuBLASLt", "an algorithm", "no cuBLASLt (nothing found)", "P", "W"}),
+            "matmul \"product\": cuBLASLt must be installed, got no cuBLASLt (nothing found)");
+  EXPECT_EQ(text({"cuBLASLt", "an algorithm", {}, "product a=f32", "it knows none"}),
+            "matmul \"product\": cuBLASLt must have an algorithm, got none for product a=f32 (it "
+            "knows none)");
+}
+
 /// A library whose work is so many fillings of memory.
 class Fillings final : public LibraryCall {
  public:

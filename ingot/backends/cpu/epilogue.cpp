@@ -13,6 +13,7 @@
 #include "ingot/backends/cpu/sliced_kernel.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/ops/node_kinds.h"
 #include "ingot/ops/op_list.h"
 
 namespace ingot::cpu {
@@ -86,7 +87,7 @@ std::optional<SimpleEpilogue> simple_epilogue(const Node& region, const Node& pr
   for (const auto& node : region.body()->nodes()) {
     if (node.get() == &producer || &node->op() == &argument_op()) continue;
     const auto reads_last = [&](std::size_t i) { return node->input(i).node() == last; };
-    if (node->op().name == "add" && simple.bias < 0 && !simple.relu) {
+    if (is_addition(*node) && simple.bias < 0 && !simple.relu) {
       const std::size_t own = reads_last(0) ? 0 : 1;
       const Value& other = node->input(1 - own);
       if (!reads_last(own) || &other.node()->op() != &argument_op() ||
@@ -94,7 +95,7 @@ std::optional<SimpleEpilogue> simple_epilogue(const Node& region, const Node& pr
         return std::nullopt;
       }
       simple.bias = static_cast<int>(other.node()->integer("index"));
-    } else if (node->op().name == "relu" && !simple.relu && reads_last(0)) {
+    } else if (is_relu(*node) && !simple.relu && reads_last(0)) {
       simple.relu = true;
     } else {
       return std::nullopt;

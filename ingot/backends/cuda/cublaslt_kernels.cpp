@@ -45,12 +45,8 @@ std::shared_ptr<const LtCall> find_call(const Node& node, const CudaBackend& cud
     return nullptr;
   }
   std::shared_ptr<const LtCall> call = library->find(problem, why);
-  if (call == nullptr && !cublaslt_trouble().empty()) {
-    cuda.stands_in(node, "cuBLASLt must be installed", why, "cublasLt");
-  } else if (call == nullptr) {
-    const std::string text = problem.text();
-    cuda.stands_in(node, "cuBLASLt must have an algorithm",
-                   fmt::format("none for {} ({})", text, why), text);
+  if (call == nullptr) {
+    cuda.stands_in(node, {"cuBLASLt", "an algorithm", cublaslt_trouble(), problem.text(), why});
   }
   return call;
 }

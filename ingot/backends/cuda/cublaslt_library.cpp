@@ -26,11 +26,8 @@ LoadedCublasLt load_cublaslt(std::span<const std::string_view> file_names) {
     result.trouble = fmt::format("no cuBLASLt ({})", library.detail());
     return result;
   }
-  CublasLtFunctions& functions = result.functions;
-  std::string& trouble = result.trouble;
-#define INGOT_CUBLASLT(name)                                                                     \
-  functions.name = reinterpret_cast<decltype(functions.name)>(library.symbol("cublasLt" #name)); \
-  if (functions.name == nullptr && trouble.empty()) trouble = "a cuBLASLt without cublasLt" #name;
+#define INGOT_CUBLASLT(name) \
+  library.find(result.functions.name, "cublasLt" #name, "cuBLASLt", result.trouble);
 #include "ingot/backends/cuda/cublaslt.inc"
 #undef INGOT_CUBLASLT
   return result;
@@ -38,9 +35,7 @@ LoadedCublasLt load_cublaslt(std::span<const std::string_view> file_names) {
 
 const CublasLtFunctions& LoadedCublasLt::require() const {
   if (trouble.empty()) return functions;
-  Error error = unsupported_error("cublasLt: must be installed, got " + trouble);
-  error.help("pip install nvidia-cublas, or put its folder on LD_LIBRARY_PATH");
-  throw error;
+  throw missing_library("cublasLt", trouble, "nvidia-cublas");
 }
 
 const std::string& cublaslt_trouble() { return loaded().trouble; }

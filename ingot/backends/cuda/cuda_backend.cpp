@@ -81,14 +81,22 @@ Support CudaBackend::library_wins(const CudaKernel& library, const std::string& 
   return wins ? Support::yes() : Support::no("Ingot's own kernel is faster");
 }
 
-void CudaBackend::stands_in(const Node& node, std::string_view rule, std::string_view values,
-                            const std::string& key) const {
+Error absent_error(const Node& node, const AbsentCall& absent) {
+  const std::string rule = absent.trouble.empty()
+                               ? fmt::format("must have {}, got none for {} ({})", absent.piece,
+                                             absent.problem, absent.why)
+                               : fmt::format("must be installed, got {}", absent.trouble);
   Error error = unsupported_error(
-      fmt::format("{} \"{}\": {}, got {}", node.op().name, node.name(), rule, values));
+      fmt::format("{} \"{}\": {} {}", node.op().name, node.name(), absent.library, rule));
   error.help("a slower kernel of Ingot's own stands in unless INGOT_FALLBACK is \"error\"");
   error.help("`ingot doctor` says which libraries were found, and how to install them");
+  return error;
+}
+
+void CudaBackend::stands_in(const Node& node, const AbsentCall& absent) const {
+  const std::string key = absent.trouble.empty() ? absent.problem : std::string(absent.library);
   const std::lock_guard lock(told_mutex_);
-  if (!told_.contains(key)) report_fallback(error);
+  if (!told_.contains(key)) report_fallback(absent_error(node, absent));
   told_.insert(key);
 }
 

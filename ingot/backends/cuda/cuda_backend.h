@@ -18,6 +18,15 @@ class CudaKernel;
 class KernelRace;
 class ProductLibrary;
 
+/// What a library was wanted for and does not do.
+struct AbsentCall {
+  std::string_view library;  ///< as it is written: cuDNN
+  std::string_view piece;    ///< what it should have for a problem: a plan
+  std::string trouble = {};  ///< why the library is not there; empty where it is
+  std::string problem = {};
+  std::string why = {};  ///< there is nothing for the problem
+};
+
 class CudaBackend final : public Backend {
  public:
   /// Runs on `device`; null: it plans and generates for `facts`, and nothing can run.
@@ -64,10 +73,9 @@ class CudaBackend final : public Backend {
   /// Whether the library's kernel is to run its Node: always, unless tuning finds Ingot's own
   /// faster. `version` names the library.
   [[nodiscard]] Support library_wins(const CudaKernel& library, const std::string& version) const;
-  /// A library that was wanted for the Node cannot serve: "OP "NAME": RULE, got VALUES". One line
-  /// for each `key`. Errors: unsupported, with INGOT_FALLBACK=error.
-  void stands_in(const Node& node, std::string_view rule, std::string_view values,
-                 const std::string& key) const;
+  /// A library that was wanted for the Node cannot serve: one line for each problem, or for a
+  /// missing library. Errors: unsupported, with INGOT_FALLBACK=error.
+  void stands_in(const Node& node, const AbsentCall& absent) const;
 
  private:
   std::shared_ptr<CudaDevice> device_;
@@ -81,6 +89,10 @@ class CudaBackend final : public Backend {
   mutable std::mutex told_mutex_;
   mutable std::set<std::string> told_;  ///< keys of stands_in()
 };
+
+/// `OP "NAME": cuDNN must be installed, got TROUBLE`, or `... cuDNN must have a plan, got none for
+/// PROBLEM (WHY)`.
+Error absent_error(const Node& node, const AbsentCall& absent);
 
 /// Whether `consumer` may join; see Target::can_fuse.
 Support can_join(std::span<const Node* const> region, const Node& consumer, StepForm form);

@@ -25,11 +25,8 @@ LoadedCudnn load_cudnn(std::span<const std::string_view> file_names) {
     result.trouble = fmt::format("no cuDNN 9 ({})", library.detail());
     return result;
   }
-  CudnnFunctions& functions = result.functions;
-  std::string& trouble = result.trouble;
-#define INGOT_CUDNN(name)                                                                     \
-  functions.name = reinterpret_cast<decltype(functions.name)>(library.symbol("cudnn" #name)); \
-  if (functions.name == nullptr && trouble.empty()) trouble = "a cuDNN without cudnn" #name;
+#define INGOT_CUDNN(name) \
+  library.find(result.functions.name, "cudnn" #name, "cuDNN", result.trouble);
 #include "ingot/backends/cuda/cudnn.inc"
 #undef INGOT_CUDNN
   return result;
@@ -37,9 +34,7 @@ LoadedCudnn load_cudnn(std::span<const std::string_view> file_names) {
 
 const CudnnFunctions& LoadedCudnn::require() const {
   if (trouble.empty()) return functions;
-  Error error = unsupported_error("cudnn: must be installed, got " + trouble);
-  error.help("pip install nvidia-cudnn-cu13, or put its folder on LD_LIBRARY_PATH");
-  throw error;
+  throw missing_library("cudnn", trouble, "nvidia-cudnn-cu13");
 }
 
 const std::string& cudnn_trouble() { return loaded().trouble; }

@@ -44,15 +44,11 @@ std::shared_ptr<const ConvCall> find_call(const Node& node, const CudaBackend& c
   }
   const std::shared_ptr<ConvLibrary> library = cuda.conv_library(why);
   if (library == nullptr) {
-    if (cuda.runs()) cuda.stands_in(node, "cuDNN must be installed", why, "cudnn");
+    if (cuda.runs()) cuda.stands_in(node, {"cuDNN", "a plan", why});
     return nullptr;
   }
   std::shared_ptr<const ConvCall> call = library->find(conv.problem, why);
-  if (call == nullptr) {
-    const std::string text = conv.problem.text();
-    cuda.stands_in(node, "cuDNN must have a plan", fmt::format("none for {} ({})", text, why),
-                   text);
-  }
+  if (call == nullptr) cuda.stands_in(node, {"cuDNN", "a plan", {}, conv.problem.text(), why});
   return call;
 }
 

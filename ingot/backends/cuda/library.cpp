@@ -1,6 +1,7 @@
 #include "ingot/backends/cuda/library.h"
 
 #include <dlfcn.h>
+#include <fmt/core.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -92,6 +93,16 @@ Library::Library(std::span<const std::string_view> file_names) {
 
 void* Library::symbol(const char* name) const noexcept {
   return handle_ == nullptr ? nullptr : dlsym(handle_, name);
+}
+
+std::string Library::without(std::string_view title, std::string_view name) {
+  return fmt::format("a {} without {}", title, name);
+}
+
+Error missing_library(std::string_view name, std::string_view trouble, std::string_view package) {
+  Error error = unsupported_error(fmt::format("{}: must be installed, got {}", name, trouble));
+  error.help(fmt::format("pip install {}, or put its folder on LD_LIBRARY_PATH", package));
+  return error;
 }
 
 }  // namespace ingot::cuda

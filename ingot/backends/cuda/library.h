@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ingot/base/error.h"
+
 namespace ingot::cuda {
 
 /// A loaded shared library, or why there is none. It stays loaded until the process ends.
@@ -21,10 +23,22 @@ class Library {
   [[nodiscard]] const std::string& detail() const noexcept { return detail_; }
   /// Null when the library has no such function.
   [[nodiscard]] void* symbol(const char* name) const noexcept;
+  /// Finds a function; the first that is missing becomes the trouble: "a TITLE without NAME".
+  template <typename Function>
+  void find(Function& function, const char* name, std::string_view title,
+            std::string& trouble) const {
+    function = reinterpret_cast<Function>(symbol(name));
+    if (function == nullptr && trouble.empty()) trouble = without(title, name);
+  }
 
  private:
+  static std::string without(std::string_view title, std::string_view name);
+
   void* handle_ = nullptr;
   std::string detail_;
 };
+
+/// `NAME: must be installed, got TROUBLE`, with how to install pip's package.
+Error missing_library(std::string_view name, std::string_view trouble, std::string_view package);
 
 }  // namespace ingot::cuda

@@ -8,20 +8,11 @@
 #include "ingot/backends/cuda/strides.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
+#include "ingot/ops/node_kinds.h"
 #include "ingot/ops/op_list.h"
-#include "ingot/ops/registry.h"
 
 namespace ingot::cuda {
 namespace {
-
-const OpDef* add() {
-  static const OpDef* const op = find_op("add");
-  return op;
-}
-const OpDef* relu() {
-  static const OpDef* const op = find_op("relu");
-  return op;
-}
 
 /// The Value of which this is a conversion, or the same numbers repeated.
 Value source_of(Value value, bool repeated) {
@@ -50,11 +41,11 @@ std::optional<LibraryEpilogue> library_epilogue(const Node& node, const Node& pr
   const Shape& shape = producer.output_type().shape;
   // From the result back: nothing may stand between but what has been seen.
   Value value = source_of(node.body()->fetches().front().value, false);
-  if (&value.node()->op() == relu()) {
+  if (is_relu(*value.node())) {
     epilogue.relu = true;
     value = source_of(value.node()->input(0), false);
   }
-  if (&value.node()->op() == add()) {
+  if (is_addition(*value.node())) {
     for (const int side : {0, 1}) {
       const Value bias = source_of(value.node()->input(side), true);
       if (&bias.node()->op() != &argument_op() || !lies_along(bias, shape, axis)) continue;
@@ -72,11 +63,11 @@ bool joins_library(std::span<const Node* const> region, const Node& producer, co
   const auto is_inside = [&](const Value& value) {
     return std::ranges::find(region, value.node()) != region.end();
   };
-  if (std::ranges::any_of(region, [](const Node* node) { return &node->op() == relu(); })) {
+  if (std::ranges::any_of(region, [](const Node* node) { return is_relu(*node); })) {
     return false;
   }
-  if (&consumer.op() == relu()) return is_inside(consumer.input(0));
-  if (&consumer.op() != add() || region.size() > 1) return false;
+  if (is_relu(consumer)) return is_inside(consumer.input(0));
+  if (!is_addition(consumer) || region.size() > 1) return false;
   return std::ranges::any_of(consumer.inputs(), [&](const Value& input) {
     return !is_inside(input) &&
            lies_along(source_of(input, true), producer.output_type().shape, axis);
