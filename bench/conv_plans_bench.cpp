@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "ingot/backends/cuda/conv_timer.h"
-#include "ingot/backends/cuda/cublaslt.h"
-#include "ingot/backends/cuda/cudnn_conv.h"
+#include "ingot/backends/cuda/libraries/conv_timer.h"
+#include "ingot/backends/cuda/libraries/cublaslt.h"
+#include "ingot/backends/cuda/libraries/cudnn_conv.h"
 
 namespace {
 

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "ingot/backends/cuda/nvrtc.h"
+#include "ingot/backends/cuda/driver/nvrtc.h"
 #include "ingot/ir/op_def.h"
 #include "tests/backends/support/mma_work.h"
 

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <vector>
 
-#include "ingot/backends/cuda/conv_library.h"
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/driver.h"
+#include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/libraries/conv_library.h"
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
 #include "ingot/memory/buffer.h"

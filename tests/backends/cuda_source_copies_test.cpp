@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ingot/backends/cuda/schedule.h"
+#include "ingot/backends/cuda/step/schedule.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/nn/layers.h"
 #include "ingot/nn/models/models.h"

@@ -8,10 +8,10 @@
 #include <string_view>
 #include <utility>
 
-#include "ingot/backends/cuda/cublaslt_library.h"
-#include "ingot/backends/cuda/cudnn.h"
-#include "ingot/backends/cuda/library.h"
-#include "ingot/backends/cuda/step_runner.h"
+#include "ingot/backends/cuda/driver/library.h"
+#include "ingot/backends/cuda/libraries/cublaslt_library.h"
+#include "ingot/backends/cuda/libraries/cudnn.h"
+#include "ingot/backends/cuda/step/step_runner.h"
 #include "ingot/base/error.h"
 
 namespace ingot::cuda {

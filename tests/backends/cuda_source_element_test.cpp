@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "ingot/backends/cuda/element.h"
+#include "ingot/backends/cuda/kernels/element.h"
 #include "ingot/ir/scalar.h"
 #include "ingot/ops/ops.h"
 

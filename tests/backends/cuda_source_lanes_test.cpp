@@ -4,7 +4,7 @@
 #include <random>
 #include <vector>
 
-#include "ingot/backends/cuda/lanes.h"
+#include "ingot/backends/cuda/step/lanes.h"
 
 namespace ingot::cuda {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "ingot/autodiff/gradients.h"
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/cuda_kernel.h"
-#include "ingot/backends/cuda/driver.h"
+#include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/kernels/cuda_kernel.h"
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
 #include "ingot/engine/executable_impl.h"

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/library_conv.h"
-#include "ingot/backends/cuda/library_epilogue.h"
+#include "ingot/backends/cuda/libraries/library_conv.h"
+#include "ingot/backends/cuda/libraries/library_epilogue.h"
 #include "ingot/ops/ops.h"
 #include "ingot/passes/pass_list.h"
 #include "ingot/passes/pass_manager.h"

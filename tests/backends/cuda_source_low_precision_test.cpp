@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "ingot/backends/cuda/schedule.h"
+#include "ingot/backends/cuda/step/schedule.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/ops/ops.h"

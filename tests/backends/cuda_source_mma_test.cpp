@@ -1,7 +1,7 @@
 // Tensor-core kernels against sums in double, on a GPU or the emulated one; skips without either.
 #include <gtest/gtest.h>
 
-#include "ingot/backends/cuda/nvrtc.h"
+#include "ingot/backends/cuda/driver/nvrtc.h"
 #include "ingot/base/error.h"
 #include "tests/backends/support/mma_work.h"
 

@@ -10,15 +10,15 @@
 #include <utility>
 #include <vector>
 
-#include "ingot/backends/cuda/conv_library.h"
+#include "ingot/backends/cuda/contractions/mma_kernels.h"
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/cuda_kernel.h"
-#include "ingot/backends/cuda/driver.h"
-#include "ingot/backends/cuda/kernel_race.h"
-#include "ingot/backends/cuda/library_epilogue.h"
-#include "ingot/backends/cuda/library_kernel.h"
-#include "ingot/backends/cuda/lt_problem.h"
-#include "ingot/backends/cuda/mma_kernels.h"
+#include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/kernels/cuda_kernel.h"
+#include "ingot/backends/cuda/libraries/conv_library.h"
+#include "ingot/backends/cuda/libraries/kernel_race.h"
+#include "ingot/backends/cuda/libraries/library_epilogue.h"
+#include "ingot/backends/cuda/libraries/library_kernel.h"
+#include "ingot/backends/cuda/libraries/lt_problem.h"
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
 #include "ingot/engine/compile.h"

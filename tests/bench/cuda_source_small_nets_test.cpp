@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/local_slots.h"
-#include "ingot/backends/cuda/stage_levels.h"
-#include "ingot/backends/cuda/step_source.h"
+#include "ingot/backends/cuda/step/local_slots.h"
+#include "ingot/backends/cuda/step/stage_levels.h"
+#include "ingot/backends/cuda/step/step_source.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/passes/pass_list.h"

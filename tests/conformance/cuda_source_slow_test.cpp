@@ -5,8 +5,8 @@
 #include <string>
 
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/nvrtc.h"
-#include "ingot/backends/cuda/step_source.h"
+#include "ingot/backends/cuda/driver/nvrtc.h"
+#include "ingot/backends/cuda/step/step_source.h"
 #include "ingot/engine/executable_impl.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/ops/registry.h"

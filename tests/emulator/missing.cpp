@@ -6,5 +6,5 @@
 #define INGOT_CUDA_DRIVER(name, symbol)                                             \
   extern "C" __attribute__((weak)) CUresult ingot_missing_##name() __asm__(symbol); \
   CUresult ingot_missing_##name() { return CUDA_ERROR_NOT_SUPPORTED; }
-#include "ingot/backends/cuda/driver.inc"
+#include "ingot/backends/cuda/driver/driver.inc"
 #undef INGOT_CUDA_DRIVER

@@ -3,13 +3,13 @@
 
 #include <utility>
 
-#include "ingot/backends/cuda/contract_kernels.h"
+#include "ingot/backends/cuda/contractions/contract_kernels.h"
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/kernel_race.h"
-#include "ingot/backends/cuda/library_conv.h"
-#include "ingot/backends/cuda/library_kernel.h"
-#include "ingot/backends/cuda/lt_problem.h"
-#include "ingot/backends/cuda/product_library.h"
+#include "ingot/backends/cuda/libraries/kernel_race.h"
+#include "ingot/backends/cuda/libraries/library_conv.h"
+#include "ingot/backends/cuda/libraries/library_kernel.h"
+#include "ingot/backends/cuda/libraries/lt_problem.h"
+#include "ingot/backends/cuda/libraries/product_library.h"
 
 namespace ingot::cuda {
 namespace {

@@ -6,17 +6,17 @@
 #include <cstdlib>
 #include <utility>
 
-#include "ingot/backends/cuda/conv_library.h"
-#include "ingot/backends/cuda/cuda_kernel.h"
-#include "ingot/backends/cuda/driver.h"
-#include "ingot/backends/cuda/kernel_race.h"
+#include "ingot/backends/cuda/contractions/mma_kernels.h"
+#include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/driver/library.h"
+#include "ingot/backends/cuda/driver/nvrtc.h"
+#include "ingot/backends/cuda/kernels/cuda_kernel.h"
 #include "ingot/backends/cuda/layout_rules.h"
-#include "ingot/backends/cuda/library.h"
-#include "ingot/backends/cuda/library_conv.h"
-#include "ingot/backends/cuda/mma_kernels.h"
-#include "ingot/backends/cuda/nvrtc.h"
-#include "ingot/backends/cuda/product_library.h"
-#include "ingot/backends/cuda/step_form.h"
+#include "ingot/backends/cuda/libraries/conv_library.h"
+#include "ingot/backends/cuda/libraries/kernel_race.h"
+#include "ingot/backends/cuda/libraries/library_conv.h"
+#include "ingot/backends/cuda/libraries/product_library.h"
+#include "ingot/backends/cuda/step/step_form.h"
 #include "ingot/base/error.h"
 #include "ingot/base/fallback.h"
 #include "ingot/ir/core_ops.h"
@@ -40,7 +40,7 @@ CudaBackend::CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts,
                          const BackendOptions& options)
     : device_(std::move(device)), facts_(std::move(facts)) {
 #define INGOT_CUDA_KERNELS(family) register_##family##_kernels(table_);
-#include "ingot/backends/cuda/cuda_kernels.inc"
+#include "ingot/backends/cuda/kernels/cuda_kernels.inc"
 #undef INGOT_CUDA_KERNELS
   if (device_ == nullptr) {
     no_conv_library_ = "a plan without a GPU asks no library";

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "ingot/backends/cuda/cuda_device.h"
+#include "ingot/backends/cuda/driver/cuda_device.h"
 #include "ingot/runtime/backend.h"
 
 namespace ingot::cuda {

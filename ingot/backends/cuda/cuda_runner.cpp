@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/step_runner.h"
+#include "ingot/backends/cuda/step/step_runner.h"
 
 namespace ingot::cuda {
 

@@ -3,13 +3,13 @@
 
 #include <utility>
 
-#include "ingot/backends/cuda/contract_kernels.h"
-#include "ingot/backends/cuda/conv_library.h"
+#include "ingot/backends/cuda/contractions/contract_kernels.h"
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/cudnn.h"
-#include "ingot/backends/cuda/kernel_race.h"
-#include "ingot/backends/cuda/library_conv.h"
-#include "ingot/backends/cuda/library_kernel.h"
+#include "ingot/backends/cuda/libraries/conv_library.h"
+#include "ingot/backends/cuda/libraries/cudnn.h"
+#include "ingot/backends/cuda/libraries/kernel_race.h"
+#include "ingot/backends/cuda/libraries/library_conv.h"
+#include "ingot/backends/cuda/libraries/library_kernel.h"
 #include "ingot/ir/op_def.h"
 
 namespace ingot::cuda {

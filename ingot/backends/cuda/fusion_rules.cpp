@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <array>
 
-#include "ingot/backends/cuda/contract_problem.h"
+#include "ingot/backends/cuda/contractions/contract_problem.h"
 #include "ingot/backends/cuda/cuda_backend.h"
-#include "ingot/backends/cuda/library_conv.h"
-#include "ingot/backends/cuda/library_epilogue.h"
-#include "ingot/backends/cuda/map_kernel.h"
-#include "ingot/backends/cuda/move_chain.h"
-#include "ingot/backends/cuda/pool_window.h"
+#include "ingot/backends/cuda/kernels/map_kernel.h"
+#include "ingot/backends/cuda/kernels/move_chain.h"
+#include "ingot/backends/cuda/kernels/pool_window.h"
+#include "ingot/backends/cuda/libraries/library_conv.h"
+#include "ingot/backends/cuda/libraries/library_epilogue.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/common.h"

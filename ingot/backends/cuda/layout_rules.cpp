@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "ingot/backends/cuda/move_chain.h"
-#include "ingot/backends/cuda/pool_window.h"
-#include "ingot/backends/cuda/reduce_region.h"
-#include "ingot/backends/cuda/vector_pool.h"
-#include "ingot/backends/cuda/vector_walk.h"
+#include "ingot/backends/cuda/kernels/move_chain.h"
+#include "ingot/backends/cuda/kernels/pool_window.h"
+#include "ingot/backends/cuda/kernels/reduce_region.h"
+#include "ingot/backends/cuda/kernels/vector_pool.h"
+#include "ingot/backends/cuda/kernels/vector_walk.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/conv2d_shape.h"

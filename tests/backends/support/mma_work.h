@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "ingot/backends/cuda/cuda_device.h"
-#include "ingot/backends/cuda/driver.h"
-#include "ingot/backends/cuda/mma_kernels.h"
-#include "ingot/backends/cuda/step_source.h"
+#include "ingot/backends/cuda/contractions/mma_kernels.h"
+#include "ingot/backends/cuda/driver/cuda_device.h"
+#include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/step/step_source.h"
 #include "ingot/memory/buffer.h"
 #include "tests/backends/support/mma_case.h"
 

@@ -1,0 +1,315 @@
+// Runs each step as a captured graph of kernels and libraries' work.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/step/feed_ring.h"
+#include "ingot/backends/cuda/step/kernel_timer.h"
+#include "ingot/backends/cuda/step/lanes.h"
+#include "ingot/backends/cuda/step/step_runner.h"
+#include "ingot/base/tool_range.h"
+
+namespace ingot::cuda {
+namespace {
+
+/// A graph and what runs it.
+struct GraphHandles {
+  CUgraph graph = nullptr;
+  CUgraphExec exec = nullptr;
+
+  GraphHandles() = default;
+  ~GraphHandles() { drop(); }
+  GraphHandles(const GraphHandles&) = delete;
+  GraphHandles& operator=(const GraphHandles&) = delete;
+  void drop() noexcept {
+    if (exec != nullptr) driver().GraphExecDestroy(exec);
+    if (graph != nullptr) driver().GraphDestroy(graph);
+    exec = nullptr;
+    graph = nullptr;
+  }
+};
+
+// One lane for what the step waits for, and others for what has time.
+constexpr int kLanes = 3;
+
+/// Streams and events that exist to be captured.
+class CaptureHandles {
+ public:
+  explicit CaptureHandles(std::size_t side_lanes) : streams_(side_lanes, nullptr) {
+    for (CUstream& stream : streams_) {
+      check(driver().StreamCreate(&stream, CU_STREAM_NON_BLOCKING), "making a stream");
+    }
+  }
+  ~CaptureHandles() {
+    for (const CUevent event : events_) driver().EventDestroy(event);
+    for (const CUstream stream : streams_) {
+      if (stream != nullptr) driver().StreamDestroy(stream);
+    }
+  }
+  CaptureHandles(const CaptureHandles&) = delete;
+  CaptureHandles& operator=(const CaptureHandles&) = delete;
+
+  [[nodiscard]] CUstream side(std::size_t i) const { return streams_[i]; }
+  [[nodiscard]] std::size_t sides() const { return streams_.size(); }
+  /// A new event at the end of what `stream` has so far.
+  CUevent record(CUstream stream) {
+    CUevent event = nullptr;
+    check(driver().EventCreate(&event, CU_EVENT_DISABLE_TIMING), "making an event");
+    events_.push_back(event);
+    check(driver().EventRecord(event, stream), "recording an event");
+    return event;
+  }
+
+ private:
+  std::vector<CUstream> streams_;
+  std::vector<CUevent> events_;
+};
+
+class GraphRunner final : public StepRunner {
+ public:
+  using StepRunner::StepRunner;
+  ~GraphRunner() override { driver().StreamSynchronize(stream()); }
+
+  void run(int steps, std::span<const FeedMemory> feeds) override {
+    device().make_current();
+    for (int step = 0; step < steps; ++step) run_step(step, feeds);
+  }
+
+  void rebind(std::span<std::byte* const> addresses) override {
+    StepRunner::rebind(addresses);
+    graph_.drop();
+  }
+
+  [[nodiscard]] std::vector<KernelTime> kernel_times() const override {
+    if (timer_ == nullptr) return {};
+    const std::vector<KernelText>& kernels = source().kernels;
+    const std::vector<LaneNode> nodes = assign_lanes(kernels, kLanes);
+    const std::vector<double> seconds = timer_->seconds();
+    std::vector<KernelTime> times(kernels.size());
+    for (std::size_t k = 0; k < kernels.size(); ++k) {
+      KernelTime& time = times[k];
+      time.what = kernels[k].what.front();
+      time.seconds = seconds[k];
+      time.flops = kernels[k].flops;
+      for (const Touch& touch : kernels[k].touches) {
+        time.bytes += static_cast<double>(touch.end - touch.begin);
+      }
+      time.floor_seconds = device().facts().floor_seconds(time.flops, time.bytes);
+      time.lane = nodes[k].lane;
+    }
+    return times;
+  }
+
+ protected:
+  /// A step reads its feeds where the captured copies put them.
+  [[nodiscard]] std::int64_t feed_bytes(std::size_t i, int, const FeedMemory&) const override {
+    return std::max<std::int64_t>(program().feeds[i].type.bytes(), 1);
+  }
+  [[nodiscard]] std::int64_t staged_bytes(std::size_t i, const FeedMemory& feed) const override {
+    return feed.on_device ? 0 : FeedRing::device_bytes(program().feeds[i].type.bytes());
+  }
+
+ private:
+  /// A feed on its way into the step's own memory: a node whose source may change.
+  struct FeedNode {
+    CUgraphNode node = nullptr;
+    const std::byte* source = nullptr;
+    std::size_t bytes = 0;
+    std::unique_ptr<FeedRing> ring;  ///< of a feed that lies on the host
+  };
+
+  void run_step(int step, std::span<const FeedMemory> feeds) {
+    if (feeds_.empty()) make_feeds();
+    for (std::size_t i = 0; i < feeds.size(); ++i) {
+      const std::byte* const data = feeds[i].data + feeds[i].stride * step;
+      set_source(feeds_[i], i, feeds[i].on_device ? data : stage(i, data));
+    }
+    if (!bound()) bind();
+    if (MemoryTrace::on() && !ran_apart_) {
+      run_apart();
+    } else {
+      if (graph_.exec == nullptr) capture();
+      check(driver().GraphLaunch(graph_.exec, stream()), "launching the step");
+    }
+    if (timer_ != nullptr) timer_->add_step(stream());
+    for (std::size_t i = 0; i < feeds.size(); ++i) {
+      if (!feeds[i].on_device && feeds_[i].bytes > 0) feeds_[i].ring->release(stream());
+    }
+  }
+
+  void make_feeds() {
+    feeds_.resize(program().feeds.size());
+    for (std::size_t i = 0; i < feeds_.size(); ++i) {
+      feeds_[i].bytes = static_cast<std::size_t>(program().feeds[i].type.bytes());
+      feed_data()[i] = feed_buffer(i, feed_bytes(i, 1, {}));
+    }
+    unbind();
+  }
+
+  const std::byte* stage(std::size_t i, const std::byte* data) {
+    FeedNode& feed = feeds_[i];
+    if (feed.bytes == 0) return data;
+    if (copies_.stream == nullptr) {
+      check(driver().StreamCreate(&copies_.stream, CU_STREAM_NON_BLOCKING), "making a stream");
+    }
+    if (feed.ring == nullptr) {
+      feed.ring = std::make_unique<FeedRing>(shared_device(), program().feeds[i].name);
+    }
+    return feed.ring->copy(data, feed.bytes, copies_.stream, stream());
+  }
+
+  void set_source(FeedNode& feed, std::size_t i, const std::byte* source) {
+    if (feed.source == source) return;
+    feed.source = source;
+    if (graph_.exec == nullptr) return;
+    if (feed.node == nullptr) return graph_.drop();
+    CUDA_MEMCPY3D copy{};
+    copy.srcMemoryType = copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+    copy.srcDevice = device_pointer(source);
+    copy.dstDevice = device_pointer(feed_data()[i]);
+    copy.WidthInBytes = feed.bytes;
+    copy.Height = copy.Depth = 1;
+    check(driver().GraphExecMemcpyNodeSetParams(graph_.exec, feed.node, &copy, device().context()),
+          "moving a feed");
+  }
+
+  /// The step kernel by kernel, to see which one makes the driver take memory.
+  void run_apart() {
+    ran_apart_ = true;
+    mark_memory("memory of feeds");
+    for (std::size_t i = 0; i < feeds_.size(); ++i) copy_feed_in(i);
+    for (std::size_t k = 0; k < source().kernels.size(); ++k) {
+      launch(k, stream(), false);
+      check(driver().StreamSynchronize(stream()), "running a kernel");
+      mark_memory(source().kernels[k].what.front());
+    }
+  }
+
+  void copy_feed_in(std::size_t i) {
+    if (feeds_[i].bytes == 0) return;
+    check(driver().MemcpyDtoDAsync(device_pointer(feed_data()[i]), device_pointer(feeds_[i].source),
+                                   feeds_[i].bytes, stream()),
+          "copying a feed");
+  }
+
+  void capture_feeds() {
+    for (std::size_t i = 0; i < feeds_.size(); ++i) {
+      FeedNode& feed = feeds_[i];
+      if (feed.bytes == 0) continue;
+      copy_feed_in(i);
+      CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+      const CUgraphNode* last = nullptr;
+      std::size_t count = 0;
+      check(driver().StreamGetCaptureInfo(stream(), &status, nullptr, nullptr, &last, nullptr,
+                                          &count),
+            "capturing a feed");
+      if (count == 1) feed.node = last[0];
+    }
+  }
+
+  /// `after_kernel`: what it waits for is one generated kernel alone, which lets it begin early.
+  void launch(std::size_t k, CUstream stream, bool after_kernel) {
+    const KernelText& text = source().kernels[k];
+    if (text.library != nullptr) {
+      std::vector<std::byte*> memory;
+      for (const Pointer& pointer : text.pointers) {
+        memory.push_back(const_cast<std::byte*>(address_of(pointer)));
+      }
+      text.library->enqueue(stream, memory);
+      return;
+    }
+    Loaded& kernel = loaded()[k];
+    void* arguments[] = {kernel.parameters.data()};
+    CUlaunchAttribute early{};
+    early.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    early.value.programmaticStreamSerializationAllowed = 1;
+    CUlaunchConfig config{};
+    config.gridDimX = kernel.blocks;
+    config.gridDimY = config.gridDimZ = 1;
+    config.blockDimX = static_cast<unsigned>(text.threads);
+    config.blockDimY = config.blockDimZ = 1;
+    config.sharedMemBytes = static_cast<unsigned>(text.shared_bytes);
+    config.hStream = stream;
+    config.attrs = &early;
+    config.numAttrs = after_kernel ? 1 : 0;
+    const CUresult result = driver().LaunchKernelEx(&config, kernel.function, arguments, nullptr);
+    if (result != CUDA_SUCCESS) check(result, "launching " + text.what.front());
+  }
+
+  void capture() {
+    const ToolRange range("ingot capture");
+    check(driver().StreamBeginCapture(stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+          "capturing the step");
+    CaptureHandles handles(kLanes - 1);
+    try {
+      capture_lanes(handles);
+    } catch (...) {
+      // What was captured is of no use, and the stream would stay in capture.
+      driver().StreamEndCapture(stream(), &graph_.graph);
+      graph_.drop();
+      throw;
+    }
+    check(driver().StreamEndCapture(stream(), &graph_.graph), "capturing the step");
+    check(driver().GraphInstantiateWithFlags(&graph_.exec, graph_.graph, 0),
+          "making the step's graph");
+    mark_memory("the step's graph");
+  }
+
+  /// One after the other, so that each has the device to itself.
+  void capture_timed() {
+    if (timer_ == nullptr) timer_ = std::make_unique<KernelTimer>(source().kernels.size());
+    capture_feeds();
+    timer_->mark(0, stream());
+    for (std::size_t k = 0; k < source().kernels.size(); ++k) {
+      launch(k, stream(), false);
+      timer_->mark(k + 1, stream());
+    }
+  }
+
+  void capture_lanes(CaptureHandles& handles) {
+    if (profiled()) return capture_timed();
+    capture_feeds();
+    const std::vector<LaneNode> nodes = assign_lanes(source().kernels, kLanes);
+    const CUevent start = handles.record(stream());
+    const bool early_starts = device().facts().arch >= 90;
+    std::vector<bool> begun(kLanes, false);
+    std::vector<bool> after_kernel(kLanes, false);
+    std::vector<CUevent> done(nodes.size(), nullptr);
+    for (std::size_t k = 0; k < nodes.size(); ++k) {
+      const auto lane = static_cast<std::size_t>(nodes[k].lane);
+      const CUstream on = lane == 0 ? stream() : handles.side(lane - 1);
+      if (lane > 0 && !begun[lane]) {
+        check(driver().StreamWaitEvent(on, start, 0), "beginning a lane");
+        begun[lane] = true;
+      }
+      for (const int other : nodes[k].waits) {
+        check(driver().StreamWaitEvent(on, done[static_cast<std::size_t>(other)], 0),
+              "waiting for a lane");
+      }
+      launch(k, on, after_kernel[lane] && nodes[k].waits.empty());
+      after_kernel[lane] = early_starts && source().kernels[k].library == nullptr;
+      if (nodes[k].awaited) done[k] = handles.record(on);
+    }
+    for (std::size_t lane = 1; lane < begun.size(); ++lane) {
+      if (!begun[lane]) continue;
+      check(driver().StreamWaitEvent(stream(), handles.record(handles.side(lane - 1)), 0),
+            "ending a lane");
+    }
+  }
+
+  std::vector<FeedNode> feeds_;
+  StepHandles copies_;  ///< the stream on which feeds come from the host
+  GraphHandles graph_;
+  std::unique_ptr<KernelTimer> timer_;  ///< of a profile
+  bool ran_apart_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Runner> make_graph_runner(const RunnerRequest& request,
+                                          std::shared_ptr<CudaDevice> device, StepSource source) {
+  return std::make_unique<GraphRunner>(request, std::move(device), std::move(source));
+}
+
+}  // namespace ingot::cuda

@@ -1,0 +1,32 @@
+#include "ingot/backends/cuda/step/step_form.h"
+
+#include "ingot/ir/body.h"
+#include "ingot/ir/op_def.h"
+
+namespace ingot::cuda {
+namespace {
+
+// What one multiprocessor does in a cycle with generated code: multiply-adds, bytes from L2.
+constexpr double kFlopsPerCycle = 2 * 128 * 0.35;
+constexpr double kBytesPerCycle = 32;
+// Cycles of a step up to which one kernel is expected to be no slower: some 60 us at 1.98 GHz, what
+// launching the 40 kernels of a captured step of so little work takes.
+constexpr double kMostCycles = 115e3;
+
+}  // namespace
+
+StepForm choose_form(const Graph& graph, const GpuFacts& gpu) {
+  double cycles = 0;
+  for (const auto& node : graph.nodes()) {
+    if (node->op().traits.source) continue;
+    double bytes = 0;
+    for (const Value& input : node->inputs()) bytes += static_cast<double>(input.type().bytes());
+    for (const Node::Output& output : node->outputs()) {
+      bytes += static_cast<double>(output.type.bytes());
+    }
+    cycles += (total_flops(*node) / kFlopsPerCycle + bytes / kBytesPerCycle) / gpu.multiprocessors;
+  }
+  return cycles > kMostCycles ? StepForm::throughput : StepForm::latency;
+}
+
+}  // namespace ingot::cuda
