@@ -177,6 +177,21 @@ TEST_F(GpuMemory, OfADataSetThatLiesThereIsPlanned) {
   EXPECT_EQ(allocated_bytes(store) - before, planned);
 }
 
+TEST_F(GpuMemory, OfOneKernelHasARingForFeedsOnTheirWay) {
+  VariableStore store(backend_, 1);
+  const Executable exe = compile(small_graph(), store);
+  ASSERT_EQ(exe.stats().device_nodes, 1);
+  constexpr std::int64_t kImages = std::int64_t{2} * 3 * 4 * 4 * 4;
+  constexpr const char* kOnItsWay = "feed \"input\", on its way from the host";
+  for (const int steps : {1, 5}) {
+    const auto from_host = exe.device_memory({.on_device = false, .steps = steps});
+    EXPECT_EQ(bytes_of(from_host, kOnItsWay), 3 * steps * kImages);
+    // The kernel reads it there.
+    EXPECT_EQ(bytes_of(from_host, "feed \"input\""), 0);
+    EXPECT_EQ(bytes_of(exe.device_memory({.on_device = true, .steps = steps}), kOnItsWay), 0);
+  }
+}
+
 TEST_F(GpuMemory, SaysWhatEachByteIsFor) {
   const testing_support::ResNet18 net(2, 2, 8);
   VariableStore store(backend_, 1);

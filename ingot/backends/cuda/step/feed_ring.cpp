@@ -55,13 +55,32 @@ const std::byte* FeedRing::copy(const std::byte* data, std::size_t bytes, CUstre
         "copying a feed");
   check(driver().EventRecord(place.copied, copies), "recording an event");
   check(driver().StreamWaitEvent(reader, place.copied, 0), "waiting for a feed");
+  pending_ = true;
   return static_cast<const std::byte*>(place.device.data());
 }
 
 void FeedRing::release(CUstream reader) {
+  if (!pending_) return;
+  pending_ = false;
   Place& place = places_[next_];
   check(driver().EventRecord(place.read, reader), "recording an event");
   place.used = true;
+}
+
+const std::byte* FeedRings::copy(std::size_t feed, const std::string& name, const std::byte* data,
+                                 std::size_t bytes, CUstream reader) {
+  if (copies_.stream == nullptr) {
+    check(driver().StreamCreate(&copies_.stream, CU_STREAM_NON_BLOCKING), "making a stream");
+  }
+  if (rings_.size() <= feed) rings_.resize(feed + 1);
+  if (rings_[feed] == nullptr) rings_[feed] = std::make_unique<FeedRing>(device_, name);
+  return rings_[feed]->copy(data, bytes, copies_.stream, reader);
+}
+
+void FeedRings::release(CUstream reader) {
+  for (const auto& ring : rings_) {
+    if (ring != nullptr) ring->release(reader);
+  }
 }
 
 }  // namespace ingot::cuda

@@ -106,7 +106,8 @@ class GraphRunner final : public StepRunner {
   [[nodiscard]] std::int64_t feed_bytes(std::size_t i, int, const FeedMemory&) const override {
     return std::max<std::int64_t>(program().feeds[i].type.bytes(), 1);
   }
-  [[nodiscard]] std::int64_t staged_bytes(std::size_t i, const FeedMemory& feed) const override {
+  [[nodiscard]] std::int64_t staged_bytes(std::size_t i, int,
+                                          const FeedMemory& feed) const override {
     return feed.on_device ? 0 : FeedRing::device_bytes(program().feeds[i].type.bytes());
   }
 
@@ -116,7 +117,6 @@ class GraphRunner final : public StepRunner {
     CUgraphNode node = nullptr;
     const std::byte* source = nullptr;
     std::size_t bytes = 0;
-    std::unique_ptr<FeedRing> ring;  ///< of a feed that lies on the host
   };
 
   void run_step(int step, std::span<const FeedMemory> feeds) {
@@ -133,9 +133,7 @@ class GraphRunner final : public StepRunner {
       check(driver().GraphLaunch(graph_.exec, stream()), "launching the step");
     }
     if (timer_ != nullptr) timer_->add_step(stream());
-    for (std::size_t i = 0; i < feeds.size(); ++i) {
-      if (!feeds[i].on_device && feeds_[i].bytes > 0) feeds_[i].ring->release(stream());
-    }
+    rings_.release(stream());
   }
 
   void make_feeds() {
@@ -148,15 +146,8 @@ class GraphRunner final : public StepRunner {
   }
 
   const std::byte* stage(std::size_t i, const std::byte* data) {
-    FeedNode& feed = feeds_[i];
-    if (feed.bytes == 0) return data;
-    if (copies_.stream == nullptr) {
-      check(driver().StreamCreate(&copies_.stream, CU_STREAM_NON_BLOCKING), "making a stream");
-    }
-    if (feed.ring == nullptr) {
-      feed.ring = std::make_unique<FeedRing>(shared_device(), program().feeds[i].name);
-    }
-    return feed.ring->copy(data, feed.bytes, copies_.stream, stream());
+    const std::size_t bytes = feeds_[i].bytes;
+    return bytes == 0 ? data : rings_.copy(i, program().feeds[i].name, data, bytes, stream());
   }
 
   void set_source(FeedNode& feed, std::size_t i, const std::byte* source) {
@@ -299,7 +290,7 @@ class GraphRunner final : public StepRunner {
   }
 
   std::vector<FeedNode> feeds_;
-  StepHandles copies_;  ///< the stream on which feeds come from the host
+  FeedRings rings_{shared_device()};
   GraphHandles graph_;
   std::unique_ptr<KernelTimer> timer_;  ///< of a profile
   bool ran_apart_ = false;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/step/feed_ring.h"
 #include "ingot/backends/cuda/step/step_runner.h"
 
 namespace ingot::cuda {
@@ -18,12 +19,7 @@ class OneKernelRunner final : public StepRunner {
     Loaded& kernel = loaded().front();
     for (std::size_t i = 0; i < feeds.size(); ++i) {
       const FeedMemory& feed = feeds[i];
-      if (feed.on_device) {
-        feed_data()[i] = const_cast<std::byte*>(feed.data);
-      } else {
-        feed_data()[i] = feed_buffer(i, feed_bytes(i, steps, feed));
-        copy_feed(feed_data()[i], feed, feed.data, bytes_of(i, steps, feed));
-      }
+      feed_data()[i] = const_cast<std::byte*>(feed.on_device ? feed.data : stage(i, steps, feed));
       const auto& pointers = source().kernels.front().pointers;
       const auto it = std::ranges::find(pointers, Pointer{program().feeds[i].slot, 0});
       if (it != pointers.end()) {
@@ -36,6 +32,7 @@ class OneKernelRunner final : public StepRunner {
     kernel.parameters[kernel.parameters.size() - kTail + kSteps] =
         static_cast<std::uint64_t>(steps);
     launch();
+    rings_.release(stream());
     // fetched() of a feed means the last step's.
     for (std::size_t i = 0; i < feeds.size(); ++i) feed_data()[i] += feeds[i].stride * (steps - 1);
   }
@@ -43,13 +40,24 @@ class OneKernelRunner final : public StepRunner {
  protected:
   [[nodiscard]] std::int64_t feed_bytes(std::size_t i, int steps,
                                         const FeedMemory& feed) const override {
-    return feed.on_device ? 0 : std::max<std::int64_t>(bytes_of(i, steps, feed), 1);
+    return !feed.on_device && bytes_of(i, steps, feed) == 0 ? 1 : 0;
+  }
+  [[nodiscard]] std::int64_t staged_bytes(std::size_t i, int steps,
+                                          const FeedMemory& feed) const override {
+    return feed.on_device ? 0 : FeedRing::device_bytes(bytes_of(i, steps, feed));
   }
 
  private:
   /// Of all steps where they are stacked.
   [[nodiscard]] std::int64_t bytes_of(std::size_t i, int steps, const FeedMemory& feed) const {
     return program().feeds[i].type.bytes() * (feed.stride > 0 ? steps : 1);
+  }
+
+  const std::byte* stage(std::size_t i, int steps, const FeedMemory& feed) {
+    const std::int64_t bytes = bytes_of(i, steps, feed);
+    if (bytes == 0) return feed_buffer(i, 1);
+    return rings_.copy(i, program().feeds[i].name, feed.data, static_cast<std::size_t>(bytes),
+                       stream());
   }
 
   void launch() {
@@ -61,6 +69,8 @@ class OneKernelRunner final : public StepRunner {
                                            arguments),
           "launching the step");
   }
+
+  FeedRings rings_{shared_device()};
 };
 
 }  // namespace

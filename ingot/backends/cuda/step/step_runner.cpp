@@ -129,7 +129,7 @@ std::vector<MemoryOwner> StepRunner::memory(int steps, std::span<const FeedMemor
   }
   for (std::size_t i = 0; i < feeds.size(); ++i) {
     const std::int64_t bytes = feed_bytes(i, steps, feeds[i]);
-    const std::int64_t staged = staged_bytes(i, feeds[i]);
+    const std::int64_t staged = staged_bytes(i, steps, feeds[i]);
     const std::string name = "feed \"" + program_.feeds[i].name + "\"";
     if (bytes > 0) owners.push_back({name, bytes});
     if (staged > 0) owners.push_back({name + ", on its way from the host", staged});
@@ -216,17 +216,6 @@ std::byte* StepRunner::feed_buffer(std::size_t feed, std::int64_t bytes) {
                               "feed \"" + program_.feeds[feed].name + "\"");
   }
   return static_cast<std::byte*>(buffer.data());
-}
-
-void StepRunner::copy_feed(std::byte* target, const FeedMemory& feed, const std::byte* data,
-                           std::int64_t bytes) const {
-  if (bytes == 0) return;
-  const auto size = static_cast<std::size_t>(bytes);
-  check(feed.on_device
-            ? driver().MemcpyDtoDAsync(device_pointer(target), device_pointer(data), size,
-                                       handles_.stream)
-            : driver().MemcpyHtoDAsync(device_pointer(target), data, size, handles_.stream),
-        "copying a feed");
 }
 
 }  // namespace ingot::cuda

@@ -76,20 +76,14 @@ class StepRunner : public Runner {
   /// Device memory in which a call's feed is copied; 0: it is read where it lies.
   [[nodiscard]] virtual std::int64_t feed_bytes(std::size_t feed, int steps,
                                                 const FeedMemory& memory) const = 0;
-  /// Further device memory that a feed takes on its way.
-  [[nodiscard]] virtual std::int64_t staged_bytes(std::size_t feed,
-                                                  const FeedMemory& memory) const {
-    (void)feed;
-    (void)memory;
-    return 0;
-  }
+  /// Further device memory that it takes on its way.
+  [[nodiscard]] virtual std::int64_t staged_bytes(std::size_t feed, int steps,
+                                                  const FeedMemory& memory) const = 0;
   /// Fills in every parameter that a call does not change.
   void bind();
   [[nodiscard]] const std::byte* address_of(const Pointer& pointer) const;
   /// The feed's own device memory, of at least `bytes`.
   std::byte* feed_buffer(std::size_t feed, std::int64_t bytes);
-  void copy_feed(std::byte* target, const FeedMemory& feed, const std::byte* data,
-                 std::int64_t bytes) const;
 
   [[nodiscard]] const Program& program() const noexcept { return program_; }
   [[nodiscard]] bool profiled() const noexcept { return profile_; }
