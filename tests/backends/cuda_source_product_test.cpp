@@ -269,6 +269,7 @@ TEST(CudaRace, TheFasterOneRunsAndIsRemembered) {
   const auto wins = [&](int fillings, const std::string& version) {
     const LibraryKernel library(race_problem(node), "fillings", "plan",
                                 std::make_shared<Fillings>(fillings), 0, 1);
+    EXPECT_EQ(library.name(), "fillings plan");
     return race.library_wins(library, version, [&] {
       ++asked;
       return make_own_contraction(race_problem(node));
@@ -284,6 +285,10 @@ TEST(CudaRace, TheFasterOneRunsAndIsRemembered) {
   EXPECT_TRUE(wins(1, "slow library 2"));
   EXPECT_EQ(asked, 3);
   EXPECT_EQ(choices->all().size(), 3u);
+  // What is kept is who runs it; which plan, the library's own choice says.
+  for (const auto& [key, winner] : choices->all()) {
+    EXPECT_EQ(winner, key.find("slow library 1") == std::string::npos ? "fillings" : "mma");
+  }
 }
 
 /// On a device: tuned, every product takes part in the race.

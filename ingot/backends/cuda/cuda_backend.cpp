@@ -74,7 +74,7 @@ double CudaBackend::library_flops(const Node& node) const {
   return timed ? kTimedFlops : kLibraryFlops;
 }
 
-Support CudaBackend::library_wins(const CudaKernel& library, const std::string& version) const {
+Support CudaBackend::library_wins(const LibraryKernel& library, const std::string& version) const {
   if (race_ == nullptr) return Support::yes();
   const bool wins = race_->library_wins(
       library, version, [&] { return make_own_contraction(race_problem(library.node())); });

@@ -14,8 +14,8 @@
 namespace ingot::cuda {
 
 class ConvLibrary;
-class CudaKernel;
 class KernelRace;
+class LibraryKernel;
 class ProductLibrary;
 
 /// What a library was wanted for and does not do.
@@ -72,7 +72,8 @@ class CudaBackend final : public Backend {
   [[nodiscard]] double library_flops(const Node& node) const;
   /// Whether the library's kernel is to run its Node: always, unless tuning finds Ingot's own
   /// faster. `version` names the library.
-  [[nodiscard]] Support library_wins(const CudaKernel& library, const std::string& version) const;
+  [[nodiscard]] Support library_wins(const LibraryKernel& library,
+                                     const std::string& version) const;
   /// A library that was wanted for the Node cannot serve: one line for each problem, or for a
   /// missing library. Errors: unsupported, with INGOT_FALLBACK=error.
   void stands_in(const Node& node, const AbsentCall& absent) const;

@@ -212,13 +212,13 @@ KernelProblem race_problem(const Node& node) {
   return problem;
 }
 
-bool KernelRace::library_wins(const CudaKernel& library, const std::string& version,
+bool KernelRace::library_wins(const LibraryKernel& library, const std::string& version,
                               FunctionRef<std::unique_ptr<CudaKernel>()> make_own) const {
   const std::string text = problem_text(library.node());
   const std::string key = fmt::format("{}, ingot {}, {}, {}: {}", device_->facts().name,
                                       INGOT_VERSION, version, tune_name(tune_), text);
   if (const std::optional<std::string> known = choices_->find(key)) {
-    return *known == library.name();
+    return *known == library.library();
   }
   const std::unique_ptr<CudaKernel> rival = make_own();
   if (rival == nullptr) return true;
@@ -239,7 +239,7 @@ bool KernelRace::library_wins(const CudaKernel& library, const std::string& vers
     if (i == 0) first = seconds;
     return i == 0 ? seconds + kLibraryStart : seconds;
   });
-  choices_->set(key, names[winner]);
+  choices_->set(key, winner == 0 ? library.library() : names[winner]);
   return winner == 0;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "ingot/backends/cuda/driver/cuda_device.h"
-#include "ingot/backends/cuda/kernels/cuda_kernel.h"
+#include "ingot/backends/cuda/libraries/library_kernel.h"
 #include "ingot/base/function_ref.h"
 #include "ingot/runtime/kernel_choices.h"
 
@@ -24,7 +24,7 @@ class KernelRace {
   /// cache. `version` names the library; `make_own` gives the other kernel, or null, when it is
   /// needed. Both have slots 0, 1, ... for the Node's operands, then its results. Errors: what the
   /// library or the device said.
-  [[nodiscard]] bool library_wins(const CudaKernel& library, const std::string& version,
+  [[nodiscard]] bool library_wins(const LibraryKernel& library, const std::string& version,
                                   FunctionRef<std::unique_ptr<CudaKernel>()> make_own) const;
 
  private:

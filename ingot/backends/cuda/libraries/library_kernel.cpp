@@ -8,18 +8,18 @@
 
 namespace ingot::cuda {
 
-LibraryKernel::LibraryKernel(const KernelProblem& problem, std::string name, std::string plan,
-                             std::shared_ptr<const LibraryCall> call, std::int64_t scratch_bytes,
-                             double flops)
-    : CudaKernel(problem, std::move(name)),
-      plan_(std::move(plan)),
+LibraryKernel::LibraryKernel(const KernelProblem& problem, std::string library,
+                             const std::string& plan, std::shared_ptr<const LibraryCall> call,
+                             std::int64_t scratch_bytes, double flops)
+    : CudaKernel(problem, fmt::format("{} {}", library, plan)),
+      library_(std::move(library)),
       call_(std::move(call)),
       scratch_bytes_(scratch_bytes),
       flops_(flops) {}
 
 std::vector<Stage> LibraryKernel::stages(const StageRequest&) const {
   Stage stage;
-  stage.what = fmt::format("{} \"{}\" ({} {})", node().op().name, node().name(), name(), plan_);
+  stage.what = fmt::format("{} \"{}\" ({})", node().op().name, node().name(), name());
   const auto add = [&stage](int slot, const Value& value, bool write) {
     stage.accesses.push_back({slot, write, false});
     stage.bytes += static_cast<double>(value.layout().physical_bytes(value.type()));

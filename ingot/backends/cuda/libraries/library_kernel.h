@@ -11,16 +11,18 @@ namespace ingot::cuda {
 class LibraryKernel final : public CudaKernel {
  public:
   /// `call` gets the memory of the Node's operands, of its result, and of the workspace where it
-  /// has one. `plan` names what the library does, for reports.
-  LibraryKernel(const KernelProblem& problem, std::string name, std::string plan,
+  /// has one. `plan` names what the library does: with it the kernel's name is "LIBRARY PLAN".
+  LibraryKernel(const KernelProblem& problem, std::string library, const std::string& plan,
                 std::shared_ptr<const LibraryCall> call, std::int64_t scratch_bytes, double flops);
+
+  [[nodiscard]] const std::string& library() const noexcept { return library_; }
 
   [[nodiscard]] std::int64_t scratch_bytes() const noexcept override { return scratch_bytes_; }
   [[nodiscard]] bool library_only() const noexcept override { return true; }
   [[nodiscard]] std::vector<Stage> stages(const StageRequest& request) const override;
 
  private:
-  std::string plan_;
+  std::string library_;
   std::shared_ptr<const LibraryCall> call_;
   std::int64_t scratch_bytes_;
   double flops_;
