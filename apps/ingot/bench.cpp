@@ -274,10 +274,10 @@ int run_bench(const BenchOptions& options) {
     require_as_planned(memory.planned, memory.allocated);
     return 0;
   }
-  std::printf("%s, batch %lld, %s, device %s, %d thread(s), feeds on the %s, %d step(s) a call\n",
-              std::string(workload.info.name).c_str(), static_cast<long long>(workload.batch),
-              std::string(precision_name(workload.recipe.precision)).c_str(),
-              options.device.c_str(), store.backend()->threads(), inputs.where().c_str(), per_call);
+  fmt::print(
+      "{}, batch {}, {}, device {}, {} thread(s), tune {}, feeds on the {}, {} step(s) a call\n",
+      workload.info.name, workload.batch, precision_name(workload.recipe.precision), options.device,
+      store.backend()->threads(), options.tune, inputs.where(), per_call);
   std::printf("  %.1f steps/s (%.1f to %.1f), %.1f samples/s, %.1f GFLOP/s\n", median,
               rates.front(), rates.back(), median * static_cast<double>(workload.batch),
               flops * 1e-9);

@@ -1,4 +1,6 @@
 // `ingot bench infer MODEL`: latency and throughput of a frozen model, after checking its logits.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -159,9 +161,9 @@ int run_bench_infer(const BenchOptions& options) {
     std::printf("%s\n", result.dump().c_str());
     return 0;
   }
-  std::printf("infer %s, batch %lld, device %s, %d thread(s), feeds on the host\n",
-              std::string(info.name).c_str(), static_cast<long long>(batch), options.device.c_str(),
-              store.backend()->threads());
+  fmt::print("infer {}, batch {}, {}, device {}, {} thread(s), tune {}, feeds on the host\n",
+             info.name, batch, precision_name(precision), options.device,
+             store.backend()->threads(), options.tune);
   std::printf("  latency p50 %.3f ms, p90 %.3f ms, p99 %.3f ms over %zu calls\n", p50, p90, p99,
               latencies.size());
   std::printf("  %.1f samples/s, %.1f GFLOP/s\n", throughput, gflops);

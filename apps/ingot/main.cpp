@@ -72,7 +72,7 @@ void add_threads(CLI::App& app, int& threads) {
 }
 
 void add_tune(CLI::App& app, std::string& tune) {
-  app.add_option("--tune", tune, "choose the CPU's kernels by timing: off, quick or full")
+  app.add_option("--tune", tune, "choose kernels by timing: off, quick or full")
       ->capture_default_str();
 }
 
@@ -155,6 +155,26 @@ void add_predict(CLI::App& root, PredictOptions& o, Command& command) {
   app.callback([&] { command = [&] { return run_predict(o); }; });
 }
 
+/// Options that the measurement at hand would not look at.
+void refuse_ignored(const CLI::App& app, const BenchOptions& o) {
+  constexpr const char* kHelp = "\nhelp: see ingot bench --help";
+  if (o.workload == "infer") {
+    for (const char* name :
+         {"--side", "--fixed", "--steps-per-call", "--check", "--against", "--profile"}) {
+      if (app.count(name) == 0) continue;
+      throw UsageError(
+          fmt::format("{}: must be given for training alone, got it for infer{}", name, kHelp));
+    }
+  } else if (!o.model.empty()) {
+    throw UsageError(
+        fmt::format("model: must be given after infer alone, got \"{}\"{}", o.model, kHelp));
+  }
+  if (app.count("--against") > 0 && o.check != "steps") {
+    throw UsageError(fmt::format("--against: must be given with --check steps, got --check {}{}",
+                                 o.check, kHelp));
+  }
+}
+
 void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
   CLI::App& app = *root.add_subcommand("bench", "measure whole training steps, or inference");
   app.add_option("workload", o.workload, "`infer MODEL`, or the model to train; " + model_help())
@@ -189,8 +209,10 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
   app.add_option(
       "--profile", o.profile,
       "training: write each kernel's time to this file, for chrome://tracing or Perfetto");
-  app.callback(
-      [&] { command = [&] { return o.workload == "infer" ? run_bench_infer(o) : run_bench(o); }; });
+  app.callback([&] {
+    refuse_ignored(app, o);
+    command = [&] { return o.workload == "infer" ? run_bench_infer(o) : run_bench(o); };
+  });
 }
 
 void add_plan(CLI::App& root, PlanOptions& o, Command& command) {

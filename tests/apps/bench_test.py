@@ -79,6 +79,17 @@ class Bench(unittest.TestCase):
         self.assertGreater(result["distance_from_reference"], 0)
         self.assertLess(result["distance_from_reference"], 1e-3)
 
+    def test_what_was_measured_is_named(self):
+        run = bench("seed-cnn", "--batch", "2", "--steps", "2", "--check", "none", "--threads", "1",
+                    "--precision", "bf16")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(run.stdout.splitlines()[0], "seed-cnn, batch 2, bf16, device cpu, 1 "
+                         "thread(s), tune off, feeds on the host, 1 step(s) a call")
+        run = bench("infer", "seed-cnn", "--batch", "2", "--steps", "2", "--threads", "1")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(run.stdout.splitlines()[0], "infer seed-cnn, batch 2, f32, device cpu, 1 "
+                         "thread(s), tune off, feeds on the host")
+
     def test_unknown_models_are_usage_errors(self):
         run = bench("infer", "resnet19-cifar")
         self.assertEqual(run.returncode, 2)

@@ -51,6 +51,14 @@ class Arguments(CommandTest):
                 (("bench", "infer", "lenet", "--tune", "full", "--device", "reference"),
                  'tune "full": device must be "cpu" or "cuda", where kernels are chosen by timing, '
                  'got "reference"'),
+                (("bench", "infer", "lenet", "--profile", "f"), "--profile: must be given for "
+                 "training alone, got it for infer\nhelp: see ingot bench --help"),
+                (("bench", "infer", "lenet", "--fixed", "1"), "--fixed: must be given for training "
+                 "alone, got it for infer\nhelp: see ingot bench --help"),
+                (("bench", "lenet", "mlp784"), 'model: must be given after infer alone, got "mlp784"'
+                 "\nhelp: see ingot bench --help"),
+                (("bench", "lenet", "--against", "cpu"), "--against: must be given with --check "
+                 "steps, got --check all\nhelp: see ingot bench --help"),
                 (("plan",), "model is required\nhelp: see ingot plan --help"),
                 (("eval", "nowhere"),
                  'checkpoint "nowhere": must hold state.json, got no such file'),
