@@ -189,12 +189,12 @@ Batch::Batch(const Net& net, std::int64_t batch, std::uint32_t number) {
   }
 }
 
-void Batch::step(Executable& exe) const {
+std::vector<Feed> Batch::feeds() const {
   const auto feed = [](std::string_view name, const auto& data) {
     return Feed{name, data.data(), data.size() * sizeof(data.front()), {}};
   };
-  exe.step({feed("input", images_),
-            labels_.empty() ? feed("target", targets_) : feed("target", labels_)});
+  return {feed("input", images_),
+          labels_.empty() ? feed("target", targets_) : feed("target", labels_)};
 }
 
 }  // namespace ingot::small_nets

@@ -44,7 +44,9 @@ Graph train_graph(const Net& net, std::int64_t batch);
 class Batch {
  public:
   Batch(const Net& net, std::int64_t batch, std::uint32_t number);
-  void step(Executable& exe) const;
+  /// Of this Batch's memory.
+  [[nodiscard]] std::vector<Feed> feeds() const;
+  void step(Executable& exe) const { exe.step(feeds()); }
 
  private:
   std::vector<float> images_;
