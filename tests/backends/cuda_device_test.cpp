@@ -2,14 +2,18 @@
 // one.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
 #include "ingot/engine/compile.h"
 #include "ingot/memory/buffer.h"
+#include "ingot/memory/staging_ring.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/train/training_graph.h"
 #include "tests/support/gpu_test.h"
@@ -124,6 +128,40 @@ TEST_F(CudaDevice, TwoRunsFromOneSeedAreEqualToTheBit) {
     for (const Segment* segment : store.segments()) kept.push_back(store.read(segment->name));
   }
   EXPECT_EQ(weights[0], weights[1]);
+}
+
+TEST_F(CudaDevice, StreamsKeepTheirOrderAndEventsSayWhenItIsDone) {
+  const std::shared_ptr<Device> device = backend_->device();
+  const std::shared_ptr<Stream> first = device->create_stream();
+  const std::shared_ptr<Stream> second = device->create_stream();
+  constexpr std::size_t kBytes = 1 << 20;
+  Buffer one = Buffer::allocate(device, kBytes, "one");
+  Buffer two = Buffer::allocate(device, kBytes, "two");
+  // Slots of memory that the device copies from and to by itself.
+  StagingRing ring(device, 2, kBytes, StagingRing::Reclaim::automatic);
+  const StagingRing::Slot from = ring.acquire();
+  const StagingRing::Slot to = ring.acquire();
+  EXPECT_FALSE(ring.try_acquire());
+  std::ranges::fill(from.bytes, std::byte{3});
+  first->copy_to_device(one.data(), from.bytes.data(), kBytes);
+  first->fill(one.data(), std::byte{5}, kBytes / 2);
+  const Event written = first->record();
+  ring.submit(from, written);
+  second->wait_for(written);
+  second->copy_on_device(two.data(), one.data(), kBytes);
+  second->copy_to_host(to.bytes.data(), two.data(), kBytes);
+  std::atomic<bool> called{false};
+  second->call_on_host([](void* flag) noexcept { *static_cast<std::atomic<bool>*>(flag) = true; },
+                       &called);
+  const Event read = second->record();
+  read.wait();
+  EXPECT_TRUE(read.done());
+  EXPECT_TRUE(written.done());
+  EXPECT_TRUE(called);
+  EXPECT_EQ(to.bytes.front(), std::byte{5});
+  EXPECT_EQ(to.bytes.back(), std::byte{3});
+  ring.submit(to, read);
+  EXPECT_EQ(ring.acquire().index, from.index);
 }
 
 TEST_F(CudaDevice, BrokenDataCallsOffTheStepAndThoseAfterIt) {

@@ -4,10 +4,14 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <regex>
+#include <string>
 #include <vector>
 
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
+#include "ingot/base/trace.h"
 #include "ingot/engine/compile.h"
 #include "ingot/memory/buffer.h"
 #include "ingot/memory/buffer_pool.h"
@@ -237,7 +241,8 @@ TEST_F(GpuSteps, AreMeasuredKernelByKernel) {
   const Data data(1);
   VariableStore store(backend_, 1);
   VariableStore plain_store(backend_, 1);
-  Executable captured = compile(net_.graph, store, {.profile = true});
+  std::optional<Executable> measured = compile(net_.graph, store, {.profile = true});
+  Executable& captured = *measured;
   Executable plain = compile(net_.graph, plain_store);
   for (int step = 0; step < 3; ++step) {
     captured.step(data.step(0));
@@ -256,6 +261,13 @@ TEST_F(GpuSteps, AreMeasuredKernelByKernel) {
     flops += time.flops;
   }
   EXPECT_GT(flops, 0.5 * captured.stats().flops);
+  // At its end, on the trace: what each took, its share of the step, and how far it got.
+  const TraceCapture trace("kernels");
+  measured.reset();
+  ASSERT_EQ(trace.lines().size(), times.size());
+  const std::regex line(
+      R"( *[0-9.]+ us +[0-9.]+ %  .+, [0-9]+ GB/s(, [0-9]+ GFLOP/s)?, [0-9]+ % of the roofline)");
+  for (const std::string& text : trace.lines()) EXPECT_TRUE(std::regex_match(text, line)) << text;
 }
 
 TEST_F(GpuSteps, OneKernelTrainsAsTheReferenceDoes) {

@@ -12,6 +12,7 @@
 #include "ingot/base/thread_pool.h"
 #include "ingot/runtime/convert_layout.h"
 #include "ingot/runtime/initial_value.h"
+#include "tests/support/expect_error.h"
 
 namespace ingot {
 namespace {
@@ -58,6 +59,16 @@ TEST(ConvertLayout, EveryElementLiesWhereTheLayoutHasIt) {
       EXPECT_EQ(back, value) << tag << " of " << type.to_string();
     }
   }
+}
+
+TEST(VariableStore, IsWrittenWithTheVariablesTypeAlone) {
+  VariableStore store(make_backend("cpu"), 1);
+  store.prepare(
+      {{"w", {DType::f32, {2, 3}}, Layout{}, VariableRole::parameter, Initializer::constant(0)}});
+  testing_support::expect_user_error(ErrorCode::invalid_shape,
+                                     "variable \"w\": must be written with f32[2,3], got f32[3,2]",
+                                     [&] { store.write("w", HostTensor({DType::f32, {3, 2}})); });
+  EXPECT_EQ(store.read("w"), HostTensor({DType::f32, {2, 3}}));
 }
 
 // Longer than one task of a thread and than one row of the layout's table, and no multiple of any.

@@ -157,7 +157,14 @@ TEST(BatchSlicesPass, ItemsThatDoNotFitTheCacheRunWhole) {
   graph.fetch("y", ops::relu(x * x));
   FakeTarget target = slicing_target();
   target.cache_sizes.l2 = 64 << 10;
-  EXPECT_TRUE(sliced(graph, target)->nodes_of(batch_slices_op()).empty());
+  {
+    const TraceCapture capture("regions");
+    EXPECT_TRUE(sliced(graph, target)->nodes_of(batch_slices_op()).empty());
+    EXPECT_EQ(capture.lines(), (std::vector<std::string>{
+                                   "batch_slices: 2 kernels from \"mul_0\" on run one by one: an "
+                                   "item takes 128.0 KiB and its weights 0.0 KiB of the L2's 64 "
+                                   "KiB"}));
+  }
   target.cache_sizes.l2 = 256 << 10;
   const auto result = sliced(graph, target);
   ASSERT_EQ(result->nodes_of(batch_slices_op()).size(), 1u);
