@@ -1,4 +1,5 @@
 #include "ingot/ops/common.h"
+#include "ingot/ops/contraction_tolerance.h"
 #include "ingot/ops/conv2d_shape.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/ops/ops.h"
@@ -147,6 +148,7 @@ const OpDef& conv2d_input_grad_op() {
             const Conv2dShape shape = conv2d_shape(node);
             return shape.group_out() * shape.taps();
           },
+      .tolerance = contraction_tolerance,
       .cases = cases,
       .bad_cases = bad_cases};
   return def;

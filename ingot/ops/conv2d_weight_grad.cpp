@@ -1,4 +1,5 @@
 #include "ingot/ops/common.h"
+#include "ingot/ops/contraction_tolerance.h"
 #include "ingot/ops/conv2d_shape.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/ops/ops.h"
@@ -150,6 +151,7 @@ const OpDef& conv2d_weight_grad_op() {
             const Conv2dShape shape = conv2d_shape(node);
             return shape.batch * shape.out_h * shape.out_w;
           },
+      .tolerance = contraction_tolerance,
       .cases = cases,
       .bad_cases = bad_cases};
   return def;

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "ingot/ops/common.h"
+#include "ingot/ops/contraction_tolerance.h"
 #include "ingot/ops/op_list.h"
 #include "ingot/ops/ops.h"
 
@@ -198,6 +199,7 @@ const OpDef& matmul_op() {
         return {1, axes_of(node).b_column, node.output_type().shape.rank() - 1};
       },
       .reduction_length = inner_length,
+      .tolerance = contraction_tolerance,
       .cases = cases,
       .bad_cases = bad_cases};
   return def;

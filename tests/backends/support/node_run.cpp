@@ -56,9 +56,7 @@ NodeRun expect_matches_reference(const Node& node, const std::vector<HostTensor>
   const std::vector<HostTensor> want = evaluate_node(node, views, nullptr);
   const std::int64_t length = node.op().reduction_length ? node.op().reduction_length(node) : 1;
   for (std::size_t i = 0; i < want.size(); ++i) {
-    // Partial sums of random terms grow, too, beyond what the op's tolerance allows for by a factor
-    // of about two in the long sums of these tests.
-    const Tolerance tolerance = node_tolerance(node, want[i].type().dtype, 4 * length);
+    const Tolerance tolerance = node_tolerance(node, want[i].type().dtype, length);
     std::int64_t wrong = 0;
     std::string first;
     for (std::int64_t j = 0; j < want[i].type().numel(); ++j) {
