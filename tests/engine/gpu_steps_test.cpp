@@ -16,6 +16,8 @@
 #include "ingot/memory/buffer.h"
 #include "ingot/memory/buffer_pool.h"
 #include "ingot/memory/tensor.h"
+#include "ingot/nn/models/models.h"
+#include "ingot/train/training_graph.h"
 #include "tests/engine/support/training.h"
 #include "tests/passes/support/resnet.h"
 #include "tests/support/gpu_test.h"
@@ -268,6 +270,33 @@ TEST_F(GpuSteps, AreMeasuredKernelByKernel) {
   const std::regex line(
       R"( *[0-9.]+ us +[0-9.]+ %  .+, [0-9]+ GB/s(, [0-9]+ GFLOP/s)?, [0-9]+ % of the roofline)");
   for (const std::string& text : trace.lines()) EXPECT_TRUE(std::regex_match(text, line)) << text;
+}
+
+TEST_F(GpuSteps, AreMeasuredPartByPartInOneKernel) {
+  const nn::ModelInfo& info = nn::find_model("seed-cnn");
+  const Graph graph =
+      train::build_train_graph(*info.make(info.defaults), {3, kSide, kSide}, kBatch, {});
+  const Data data(1);
+  const std::vector<std::int32_t> labels{0, 1};
+  VariableStore store(backend_, 1);
+  Executable exe = compile(graph, store, {.profile = true});
+  ASSERT_EQ(exe.stats().device_nodes, 1);
+  for (int step = 0; step < 3; ++step) {
+    exe.step({data.step(0).front(), {"target", labels.data(), labels.size() * sizeof(labels[0])}});
+  }
+  exe.wait();
+  double flops = 0;
+  int barriers = 0;
+  for (const KernelTime& time : exe.kernel_times()) {
+    flops += time.flops;
+    const bool barrier = time.what.starts_with("barrier after phase ");
+    barriers += barrier ? 1 : 0;
+    const bool works = time.what.starts_with("by item: conv2d");
+    EXPECT_TRUE(!works || time.flops > 0) << time.what;
+    EXPECT_EQ(time.floor_seconds > 0, time.flops > 0 || time.bytes > 0) << time.what;
+  }
+  EXPECT_GT(barriers, 1);
+  EXPECT_GT(flops, 0.5 * exe.stats().flops);
 }
 
 TEST_F(GpuSteps, OneKernelTrainsAsTheReferenceDoes) {

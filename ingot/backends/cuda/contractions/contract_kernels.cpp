@@ -447,6 +447,8 @@ class ContractKernel final : public CudaKernel {
     stage.shared_bytes = direct->shared_bytes;
     stage.unit_cycles = direct->cycles;
     stage.body = std::move(direct->body);
+    stage.flops =
+        2.0 * static_cast<double>(problem_.result.numel()) * static_cast<double>(problem_.k);
     if (!request.reduced) return {std::move(stage)};
     return with_sum(std::move(stage), whole, request.items);
   }

@@ -65,10 +65,10 @@ class OneKernel {
   }
 
  private:
-  /// Time since the last such place goes to `what`.
+  /// Time since the last such place goes to `what`, with the work of the stages called since.
   std::string count_time(const std::string& what) {
     if (!options_.profile) return {};
-    kernel_.timed.push_back(what);
+    kernel_.timed.push_back({what, std::exchange(flops_, 0), std::exchange(bytes_, 0)});
     return fmt::format(
         "if (block == 0 && threadIdx.x == 0) {{ const i64 now = clock64(); "
         "atomicAdd((u64*)P.counters + "
@@ -88,6 +88,8 @@ class OneKernel {
         "local, bool go, int tid) {{\n{}}}\n",
         placed.stage.what, name, text);
     kernel_.what.push_back(placed.stage.what);
+    flops_ += placed.stage.flops;
+    bytes_ += placed.stage.bytes;
     kernel_.shared_bytes =
         std::max(kernel_.shared_bytes, own.shared_offset + placed.stage.shared_bytes);
     std::string call =
@@ -293,6 +295,7 @@ class OneKernel {
   KernelText kernel_;
   std::string functions_;
   int count_ = 0;
+  double flops_ = 0, bytes_ = 0;  ///< of the stages since the last counter
   bool go_known_ = false;
 };
 

@@ -138,13 +138,16 @@ std::vector<MemoryOwner> StepRunner::memory(int steps, std::span<const FeedMemor
 }
 
 std::vector<KernelTime> StepRunner::kernel_times() const {
-  const std::vector<std::string>& timed = source_.kernels.front().timed;
+  const std::vector<TimedPart>& timed = source_.kernels.front().timed;
   if (timed.empty() || handed_ == 0) return {};
   std::vector<std::int64_t> spent(timed.size());
   device_->copy_to_host(spent.data(), counters_.data(), counters_.size());
   std::vector<KernelTime> times(timed.size());
   for (std::size_t i = 0; i < timed.size(); ++i) {
-    times[i].what = timed[i];
+    times[i].what = timed[i].what;
+    times[i].flops = timed[i].flops;
+    times[i].bytes = timed[i].bytes;
+    times[i].floor_seconds = device_->facts().floor_seconds(timed[i].flops, timed[i].bytes);
     times[i].seconds = static_cast<double>(spent[i]) /
                        (static_cast<double>(handed_) * device_->facts().cycles_per_second);
   }

@@ -28,14 +28,22 @@ struct Touch {
   bool write = false;
 };
 
+/// What a counter of a profiled kernel counts, and the work that is done in that time by all
+/// blocks.
+struct TimedPart {
+  std::string what;
+  double flops = 0;
+  double bytes = 0;  ///< read and written, wherever they lie
+};
+
 /// A kernel of the module, or a library's work. A kernel's parameters are, eight bytes each: the
 /// pointers, one stride a feed, then control, ring, capacity, steps and the counters of a profiled
 /// kernel.
 struct KernelText {
   std::string name;
-  std::size_t module = 0;          ///< whose text has it
-  std::vector<std::string> what;   ///< stages, for reports
-  std::vector<std::string> timed;  ///< what each counter of a profiled kernel counts
+  std::size_t module = 0;         ///< whose text has it
+  std::vector<std::string> what;  ///< stages, for reports
+  std::vector<TimedPart> timed;   ///< of a profiled kernel, a counter each
   std::vector<Pointer> pointers;
   std::int64_t blocks = 1;  ///< wanted; a cooperative kernel gets at most what fits at once
   int threads = kThreads;
