@@ -6,16 +6,14 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <thread>
 
 #include "ingot/backends/cuda/driver/library.h"
+#include "ingot/base/all_cores.h"
 #include "ingot/base/error.h"
 
 namespace ingot::cuda {
@@ -162,25 +160,8 @@ std::vector<char> compile_kernels(const std::string& source, int arch) {
 
 std::vector<std::vector<char>> compile_kernels(std::span<const std::string> sources, int arch) {
   std::vector<std::vector<char>> codes(sources.size());
-  std::vector<std::exception_ptr> failures(sources.size());
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < sources.size(); i = next++) {
-      try {
-        codes[i] = compile_kernels(sources[i], arch);
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
-    }
-  };
-  std::vector<std::jthread> helpers;
-  const std::size_t cores = std::max(std::thread::hardware_concurrency(), 1U);
-  for (std::size_t i = 1; i < std::min(cores, sources.size()); ++i) helpers.emplace_back(work);
-  work();
-  helpers.clear();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure != nullptr) std::rethrow_exception(failure);
-  }
+  on_all_cores(sources.size(),
+               [&](std::size_t i, int) { codes[i] = compile_kernels(sources[i], arch); });
   return codes;
 }
 

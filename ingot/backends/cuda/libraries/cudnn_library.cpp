@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -13,10 +15,14 @@
 #include "ingot/backends/cuda/libraries/lt_problem.h"
 #include "ingot/backends/cuda/libraries/plan_choice.h"
 #include "ingot/backends/cuda/libraries/product_library.h"
+#include "ingot/base/all_cores.h"
 #include "ingot/base/error.h"
+#include "ingot/base/trace.h"
 
 namespace ingot::cuda {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // Plans that --tune quick times.
 constexpr std::size_t kQuickPlans = 3;
@@ -77,7 +83,9 @@ class CudnnLibrary final : public ConvLibrary {
 
   std::shared_ptr<const ConvCall> choose(const ConvProblem& problem, const std::string& text,
                                          std::string& why) {
+    const Clock::time_point start = Clock::now();
     Calls calls = plans(problem, why);
+    const Clock::time_point built = Clock::now();
     if (tune_ == Tune::off) return calls.empty() ? nullptr : calls.front();
     if (is_product(problem)) {
       for (auto& call : products_->calls(lt_problem(problem))) {
@@ -94,8 +102,16 @@ class CudnnLibrary final : public ConvLibrary {
         return timer.seconds(*calls[i], repeats);
       });
     }
+    if (trace_enabled(Channel::dispatch)) {
+      const auto seconds = [](Clock::duration time) {
+        return std::chrono::duration<double>(time).count();
+      };
+      trace(Channel::dispatch,
+            fmt::format("{}: {} plans built in {:.2f} s and timed in {:.2f} s", text, calls.size(),
+                        seconds(built - start), seconds(Clock::now() - built)));
+    }
     choices_->set(key(text), calls[winner]->name());
-    return calls[winner];
+    return by_shared_handle(problem, calls[winner]);
   }
 
   /// cuDNN's plans that can be built, best first as the heuristics have it: as many as are timed.
@@ -111,19 +127,85 @@ class CudnnLibrary final : public ConvLibrary {
     for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
       if (mode == CUDNN_HEUR_MODE_FALLBACK && !found.empty()) break;
       try {
+        std::vector<ConvGraph::Config> fresh;
         for (ConvGraph::Config& config : graph.configs(mode, refused)) {
-          if (found.size() >= most) return found;
           if (std::ranges::find(seen, config.name) != seen.end()) continue;
           seen.push_back(config.name);
-          if (auto plan = graph.plan(std::move(config), why)) found.push_back(std::move(plan));
+          fresh.push_back(std::move(config));
         }
+        std::ranges::move(tune_ == Tune::full
+                              ? all_plans(problem, graph, std::move(fresh), why)
+                              : first_plans(graph, std::move(fresh), most - found.size(), why),
+                          std::back_inserter(found));
       } catch (const Error& error) {
         why = error.what();
       }
+      if (found.size() >= most) return found;
     }
     if (found.empty() && !refused.empty()) why = refused.front();
     if (found.empty() && why.empty()) why = "the library knows no engine";
     return found;
+  }
+
+  static Calls first_plans(const ConvGraph& graph, std::vector<ConvGraph::Config> configs,
+                           std::size_t most, std::string& why) {
+    Calls found;
+    for (ConvGraph::Config& config : configs) {
+      if (found.size() >= most) break;
+      if (auto plan = graph.plan(std::move(config), why)) found.push_back(std::move(plan));
+    }
+    return found;
+  }
+
+  /// Those that compile a kernel, which takes half a second, are built by all cores, each with a
+  /// handle of its own that the plan keeps.
+  Calls all_plans(const ConvProblem& problem, const ConvGraph& graph,
+                  std::vector<ConvGraph::Config> configs, std::string& why) const {
+    Calls plans(configs.size());
+    std::vector<std::string> whys(configs.size());
+    std::vector<std::size_t> slow;
+    for (std::size_t i = 0; i < configs.size(); ++i) {
+      if (configs[i].compiles) {
+        slow.push_back(i);
+      } else {
+        plans[i] = graph.plan(std::move(configs[i]), whys[i]);
+      }
+    }
+    struct Builder {
+      std::shared_ptr<SharedHandle> handle;
+      std::unique_ptr<ConvGraph> graph;
+    };
+    std::vector<Builder> builders(static_cast<std::size_t>(worker_count(slow.size())));
+    on_all_cores(slow.size(), [&](std::size_t task, int worker) {
+      device_->make_current();
+      Builder& builder = builders[static_cast<std::size_t>(worker)];
+      if (builder.handle == nullptr) builder.handle = std::make_shared<SharedHandle>();
+      const std::lock_guard lock(builder.handle->mutex);
+      if (builder.graph == nullptr) {
+        builder.graph = std::make_unique<ConvGraph>(builder.handle, problem);
+      }
+      const std::size_t i = slow[task];
+      std::optional<ConvGraph::Config> config = builder.graph->config(configs[i].name);
+      if (config) plans[i] = builder.graph->plan(std::move(*config), whys[i]);
+    });
+    Calls found;
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (plans[i] != nullptr) found.push_back(std::move(plans[i]));
+      if (!whys[i].empty()) why = whys[i];
+    }
+    return found;
+  }
+
+  /// A plan that a builder's handle made, by the handle that all others share.
+  std::shared_ptr<const ConvCall> by_shared_handle(const ConvProblem& problem,
+                                                   std::shared_ptr<const ConvCall> call) const {
+    if (tune_ != Tune::full || is_lt_name(call->name())) return call;
+    const std::lock_guard lock(shared_->mutex);
+    const ConvGraph graph(shared_, problem);
+    std::optional<ConvGraph::Config> config = graph.config(call->name());
+    std::string why;
+    std::shared_ptr<const ConvCall> own = config ? graph.plan(std::move(*config), why) : nullptr;
+    return own != nullptr ? own : call;
   }
 
   std::shared_ptr<CudaDevice> device_;
