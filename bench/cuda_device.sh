@@ -95,11 +95,11 @@ beside() {
   local model precision started=()
   mkdir -p "$out/beside"
   for model in ${BESIDE:-seed-cnn mlp784 gometal-cnn resnet18-cifar resnet50}; do
-    local words=()
+    local words=(--lr 0.005)
     case $model in
-      gometal-cnn) words=(--against cpu --threads 1) ;;
-      resnet18-cifar) words=(--batch 8 --against cpu --threads 2) ;;
-      resnet50) words=(--batch 8 --side 64 --against cpu --threads 4) ;;
+      gometal-cnn) words=(--lr 0.02 --against cpu --threads 1) ;;
+      resnet18-cifar) words=(--lr 0.0003 --batch 8 --against cpu --threads 2) ;;
+      resnet50) words=("${resnet50_beside[@]}") ;;
     esac
     for precision in f32 tf32 bf16 f16; do
       train_beside "$model" "$precision" "${words[@]}" &
@@ -110,6 +110,8 @@ beside() {
   cat "$out"/beside/*.txt
   rm -r "$out/beside"
 }
+
+resnet50_beside=(--lr 0.0001 --batch 8 --side 64 --against cpu --threads 4)
 
 # train_beside MODEL PRECISION WORDS...
 train_beside() {
@@ -122,14 +124,20 @@ steps() {
   timeout 240 "$bin/test_engine_slow" --gtest_brief=1 --gtest_filter='GpuLong.*' 2>&1 | tail -20
 }
 
-# The first step of every workload against the reference and the unfused step.
+# The first step of every workload against the reference and the unfused step; all at once.
 check() {
-  local model precision
+  local model precision started=()
+  mkdir -p "$out/checked"
   for model in seed-cnn mlp784 gometal-cnn resnet18-cifar resnet50; do
     for precision in f32 tf32 bf16 f16; do
-      bench 120 "$model" --batch 8 --steps 1 --precision "$precision" | grep -E "^--|checked|FAILED|error"
+      bench 200 "$model" --batch 8 --steps 1 --precision "$precision" --threads 1 \
+        >"$out/checked/$model-$precision.txt" &
+      started+=($!)
     done
   done
+  wait "${started[@]}"
+  grep -hE "^--|checked|FAILED|error" "$out"/checked/*.txt
+  rm -r "$out/checked"
 }
 
 small() {
@@ -230,7 +238,7 @@ proofs() {
     started+=($!)
   done
   for part in f32 bf16; do
-    train_beside resnet50 "$part" --batch 8 --side 64 --against cpu --threads 4 &
+    train_beside resnet50 "$part" "${resnet50_beside[@]}" &
     started+=($!)
   done
   wait "${started[@]}"

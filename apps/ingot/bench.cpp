@@ -65,7 +65,7 @@ train::StepDifference check_against_unfused(const Graph& graph, const Workload& 
                                             const BackendOptions& backend_options,
                                             const std::string& device) {
   const nn::ModelOptions& model = workload.model;
-  const CompileOptions plain{.disabled_passes = {"fuse", "batch_slices", "fuse_updates"}};
+  const CompileOptions plain{.disabled_passes = unfused_passes()};
   const auto backend = [&] { return make_backend(device, backend_options); };
   return train::compare_steps(first_step(graph, backend(), model, workload.batch),
                               first_step(graph, backend(), model, workload.batch, plain),

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "apps/ingot/commands.h"
 #include "ingot/ir/graph.h"
@@ -27,6 +29,11 @@ struct Workload {
     return exact.graph(options, n);
   }
 };
+
+/// Passes without which a step computes the same in another order.
+inline std::vector<std::string> unfused_passes() {
+  return {"fuse", "batch_slices", "fuse_updates"};
+}
 
 /// Errors: unknown names.
 Workload workload_of(const BenchOptions& options);

@@ -85,6 +85,8 @@ struct BenchOptions {
   std::string check =
       "all";  ///< what the first step is compared with: "reference", "none"; "steps"
   std::string against = "reference";  ///< the device that many steps are compared with
+  double learning_rate = 0.002;       ///< at which many steps learn
+  std::int64_t batches = 0;           ///< that are fed to these in turn; 0: one a step
   std::string profile;                ///< file to write a profile to; empty: none
   bool json = false;
 };

@@ -206,6 +206,12 @@ void add_bench(CLI::App& root, BenchOptions& o, Command& command) {
       ->capture_default_str();
   app.add_option("--against", o.against, "check of steps: the device that is right")
       ->capture_default_str();
+  app.add_option("--lr", o.learning_rate, "check of steps: the learning rate")
+      ->check(kNumber)
+      ->capture_default_str();
+  app.add_option("--batches", o.batches,
+                 "check of steps: feed so many batches in turn (one a step)")
+      ->check(kPositive);
   app.add_option(
       "--profile", o.profile,
       "training: write each kernel's time to this file, for chrome://tracing or Perfetto");

@@ -44,7 +44,9 @@ std::int64_t parameters_of(const VariableStore& store) {
 class Trainee {
  public:
   Trainee(const Side& side, const Graph& graph, std::uint64_t seed)
-      : feeds_(side.feeds), store_(side.backend, seed), executable_(compile(graph, store_)) {}
+      : feeds_(side.feeds),
+        store_(side.backend, seed),
+        executable_(compile(graph, store_, side.compile)) {}
 
   [[nodiscard]] VariableStore& store() { return store_; }
   StepOutcome first_step(std::int64_t number) {
@@ -74,11 +76,16 @@ class Trainee {
   Executable executable_;
 };
 
-/// One result: how far away it was in each step, and how far noise takes it at most.
-struct Distances {
+/// One result of one step.
+struct Compared {
+  L2Distance tested;
+  double noise = 0;        ///< the furthest that a draw of noise takes it
+  double noise_along = 0;  ///< the most of that along the judge's
+  double scale = 1;        ///< what rounding errors grow with
+};
+struct Result {
   std::string name;
-  std::vector<double> tested;
-  double noise = 0;
+  std::vector<Compared> steps = {};
 };
 
 /// What is no number is as large as can be.
@@ -87,38 +94,77 @@ void raise(double& greatest, double value) {
       std::max(greatest, std::isnan(value) ? std::numeric_limits<double>::infinity() : value);
 }
 
-void add_noise(std::vector<Distances>& all, const StepOutcome& noisy, const StepOutcome& want) {
+/// Of a step with these results: for the loss itself, for every gradient the norm of all. One that
+/// cancels out (of a shift that a norm behind it takes away) is as wrong as it would be otherwise.
+void set_scales(std::vector<Result>& all) {
+  double squares = 0;
+  for (const Result& result : all) {
+    if (result.name == kLossResult) continue;
+    const double norm = result.steps.back().tested.norm;
+    squares += norm * norm;
+  }
+  for (Result& result : all) {
+    Compared& now = result.steps.back();
+    now.scale = result.name == kLossResult ? now.tested.norm : std::sqrt(squares);
+    if (now.scale == 0) now.scale = 1;
+  }
+}
+
+void add(std::vector<Result>& all, const StepOutcome& tested, const StepOutcome& want) {
   all.resize(want.size());
   for (std::size_t i = 0; i < want.size(); ++i) {
-    raise(all[i].noise, relative_distance(noisy[i].second, want[i].second));
-  }
-}
-
-void add(std::vector<Distances>& all, const StepOutcome& tested, const StepOutcome& want) {
-  for (std::size_t i = 0; i < want.size(); ++i) {
     all[i].name = want[i].first;
-    all[i].tested.push_back(relative_distance(tested[i].second, want[i].second));
+    all[i].steps.push_back({l2_distance(tested[i].second, want[i].second)});
+  }
+  set_scales(all);
+}
+
+void add_noise(std::vector<Result>& all, const StepOutcome& noisy, const StepOutcome& want) {
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    Compared& now = all[i].steps.back();
+    const L2Distance moved = l2_distance(noisy[i].second, want[i].second);
+    raise(now.noise, moved.difference);
+    raise(now.noise_along, std::abs(moved.along));
   }
 }
 
-void judge_all(SideBySide& found, const std::vector<Distances>& all) {
-  for (const Distances& result : all) {
-    const double bound = result.noise;
-    for (std::size_t step = 0; step < result.tested.size(); ++step) {
-      if (bound > kBlindBound && std::isfinite(result.tested[step])) {
-        ++found.drowned;
-        continue;
-      }
-      ++found.results;
-      raise(found.distance, result.tested[step]);
-      // Equal where rounding changes nothing: at the bound of zero.
-      const double part = result.tested[step] == 0 ? 0 : result.tested[step] / bound;
-      if (part < found.over_bound) continue;
-      raise(found.over_bound, part);
-      found.worst = result.name;
-      found.worst_step = static_cast<int>(step);
+void judge_result(SideBySide& found, const Result& result) {
+  double rounding = 0;
+  for (const Compared& step : result.steps) raise(rounding, step.noise / step.scale);
+  for (std::size_t i = 0; i < result.steps.size(); ++i) {
+    const Compared& step = result.steps[i];
+    const double bound = rounding * step.scale;
+    const double away = step.tested.difference;
+    if (bound > kBlindBound * step.tested.norm && std::isfinite(away)) {
+      ++found.drowned;
+      continue;
     }
+    ++found.results;
+    if (step.tested.norm > 0) raise(found.distance, away / step.tested.norm);
+    // Equal where rounding changes nothing: at the bound of zero.
+    const double part = away == 0 ? 0 : away / bound;
+    if (part < found.over_bound) continue;
+    raise(found.over_bound, part);
+    found.worst = result.name;
+    found.worst_step = static_cast<int>(i);
   }
+}
+
+/// What the result's errors come to along the judge's, over all steps.
+void judge_scale(SideBySide& found, const Result& result) {
+  double along = 0;
+  double noise = 0;
+  double squares = 0;
+  for (const Compared& step : result.steps) {
+    along += step.tested.along * step.tested.norm;
+    noise += step.noise_along * step.tested.norm;
+    squares += step.tested.norm * step.tested.norm;
+  }
+  const double part = along == 0 ? 0 : std::abs(along) / noise;
+  if (part < found.over_scale_bound) return;
+  raise(found.over_scale_bound, part);
+  found.scaled = squares == 0 ? 0 : along / squares;
+  found.worst_scale = result.name;
 }
 
 void run_free(SideBySide& found, Trainee& tested, Trainee& judge, const Variables& start,
@@ -133,6 +179,7 @@ void run_free(SideBySide& found, Trainee& tested, Trainee& judge, const Variable
     got_sum += got.at(i);
     want_sum += want[i];
     raise(found.free_single, std::abs(got[i] - want[i]) / want[i]);
+    if (static_cast<double>(i + 1) < kFreeShare * static_cast<double>(want.size())) continue;
     raise(found.free_mean, std::abs(got_sum - want_sum) / want_sum);
   }
   found.free_steps = static_cast<int>(want.size());
@@ -153,7 +200,7 @@ SideBySide train_side_by_side(const Side& tested, const Side& judge,
   const Variables initial = at_rest(there.store());
   spread_scales_and_shifts(there.store());
   SideBySide found;
-  std::vector<Distances> all;
+  std::vector<Result> all;
   std::int64_t number = 0;
   const int draws = parameters_of(there.store()) <= kSmallNet ? kNoiseDraws : 1;
   while (found.steps < options.steps) {
@@ -174,16 +221,19 @@ SideBySide train_side_by_side(const Side& tested, const Side& judge,
       ++found.skipped;
       continue;
     }
+    add(all, got, want);
     for (int draw = 0; draw < draws; ++draw) {
       noisy.start_from(start);
       const StepOutcome moved = noisy.first_step(number - 1);
       // Noise alone may overflow, too.
       if (noisy.updates() == there.updates()) add_noise(all, moved, want);
     }
-    add(all, got, want);
     ++found.steps;
   }
-  judge_all(found, all);
+  for (const Result& result : all) {
+    judge_result(found, result);
+    judge_scale(found, result);
+  }
   run_free(found, here, there, initial, options.free_steps);
   return found;
 }
@@ -197,6 +247,12 @@ void require_side_by_side(const SideBySide& found, std::string_view what, Precis
         fmt::format("side by side: every result must be within its bound of {}, got {} of step "
                     "{} {:.3g} times as far away",
                     what, found.worst, found.worst_step, found.over_bound));
+  }
+  if (!(found.over_scale_bound <= 1)) {
+    refuse(
+        fmt::format("side by side: over all steps no result may be scaled by more than rounding "
+                    "explains, got {} {:.3g} % away from that of {}, {:.3g} times its bound",
+                    found.worst_scale, 100 * found.scaled, what, found.over_scale_bound));
   }
   const int all = found.results + found.drowned;
   const int least = precision == Precision::bf16 ? 1 : 9;

@@ -38,7 +38,7 @@ StepOutcome take_first_step(Executable& exe, const VariableStore& store,
   exe.step(feeds);
   exe.wait();
   StepOutcome outcome;
-  outcome.emplace_back("loss", exe.fetched("loss"));
+  outcome.emplace_back(kLossResult, exe.fetched(kLossResult));
   for (const Segment* segment : store.segments()) {
     if (segment->role != VariableRole::optimizer_state) continue;
     outcome.emplace_back(segment->name, store.read(segment->name));
@@ -81,12 +81,14 @@ void spread_scales_and_shifts(VariableStore& store) {
   }
 }
 
-double relative_distance(const HostTensor& got, const HostTensor& want) {
-  double difference = 0;
+L2Distance l2_distance(const HostTensor& got, const HostTensor& want) {
+  double squares = 0;
   double norm = 0;
+  double product = 0;
   const auto add = [&](double g, double w) {
-    difference += (g - w) * (g - w);
+    squares += (g - w) * (g - w);
     norm += w * w;
+    product += (g - w) * w;
   };
   const HostView a = got.view();
   const HostView b = want.view();
@@ -98,7 +100,13 @@ double relative_distance(const HostTensor& got, const HostTensor& want) {
     const std::int64_t count = a.numel();
     for (std::int64_t i = 0; i < count; ++i) add(a.get(i), b.get(i));
   }
-  return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
+  norm = std::sqrt(norm);
+  return {std::sqrt(squares), norm, norm == 0 ? 0 : product / norm};
+}
+
+double relative_distance(const HostTensor& got, const HostTensor& want) {
+  const L2Distance found = l2_distance(got, want);
+  return found.norm == 0 ? found.difference : found.difference / found.norm;
 }
 
 StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,

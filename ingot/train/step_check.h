@@ -17,6 +17,7 @@ namespace ingot::train {
 /// What the first step from a store's variables computed: the fetch "loss" and every gradient. Of a
 /// recipe whose optimizer state is the gradient after one step, as momentum's is.
 using StepOutcome = std::vector<std::pair<std::string, HostTensor>>;
+inline constexpr std::string_view kLossResult = "loss";
 StepOutcome take_first_step(Executable& exe, const VariableStore& store,
                             std::span<const Feed> feeds);
 
@@ -36,6 +37,15 @@ void nudge_parameters(VariableStore& store, double nudge = kNudge);
 /// which a deep net's gradients are well conditioned, few ReLUs being near their kink, while no
 /// scale or shift is one that a kernel might leave out unseen.
 void spread_scales_and_shifts(VariableStore& store);
+
+/// Two values of one type, by L2 norms.
+struct L2Distance {
+  double difference = 0;  ///< |got - want|
+  double norm = 0;        ///< |want|
+  double along = 0;       ///< what of the difference lies along `want`, signed: by how much
+                          ///< `got` is `want` scaled
+};
+L2Distance l2_distance(const HostTensor& got, const HostTensor& want);
 
 /// |got - want| / |want| in the L2 norm; |got| where `want` is zero.
 double relative_distance(const HostTensor& got, const HostTensor& want);

@@ -48,7 +48,23 @@ class Bench(unittest.TestCase):
         self.assertEqual(found["results_compared"], 2 * 7)
         self.assertLess(found["greatest_part_of_bound"], 1)
         self.assertLess(found["free_mean_difference"], 0.02)
+        self.assertEqual((result["batches"], result["learning_rate"]), (10, 0.002))
+        self.assertLess(abs(found["scaled"]), 1e-5)
+        self.assertLess(found["scaled_part_of_bound"], 1)
         self.assertEqual(json.loads(bench(*words, "--against", "cpu").stdout)["against"], "cpu")
+
+    def test_many_steps_learn_from_fresh_batches_or_few_in_turn(self):
+        def last_loss(*more):
+            run = bench("mlp784", "--batch", "4", "--steps", "8", "--check", "steps", "--json",
+                        "--lr", "0.02", *more)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            result = json.loads(run.stdout)
+            return result["batches"], result["found"]["last_loss"]
+
+        (fresh, loss), (few, learned) = last_loss(), last_loss("--batches", "1")
+        self.assertEqual((fresh, few), (40, 1))
+        # One batch is soon known by heart.
+        self.assertLess(10 * learned, loss)
 
     def test_images_have_the_side_that_is_asked_for(self):
         words = ("seed-cnn", "--batch", "2", "--fixed", "1")

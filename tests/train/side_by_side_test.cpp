@@ -3,15 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
 #include "ingot/base/planted_bug.h"
+#include "ingot/ir/op_def.h"
 #include "ingot/nn/layers.h"
+#include "ingot/ops/operators.h"
+#include "ingot/passes/rewriter.h"
 #include "ingot/runtime/backend.h"
 #include "ingot/train/training_graph.h"
 #include "tests/support/gpu_test.h"
@@ -121,6 +126,43 @@ TEST(SideBySide, OtherImagesAreOutsideTheBoundInBf16Too) {
   EXPECT_GT(compare(bf16, bf16, 6).over_bound, 2);
 }
 
+/// The Graph with the gradient of every convolution's weight so many times as large.
+std::unique_ptr<Graph> with_scaled_gradients(const Graph& graph, double times) {
+  return rewrite(graph, [times](Rewriter& rewriter, const Node& node) {
+    Node* const now = rewriter.clone(node);
+    if (node.op().traits.contraction && node.op().attr_index("weight_shape") >= 0) {
+      rewriter.replace(node, *(now->output() * times).node());
+    }
+  });
+}
+
+SideBySide compare_scaled_gradients(double times, Precision precision) {
+  const Graph right = graph_of({.precision = precision});
+  const std::unique_ptr<Graph> wrong = with_scaled_gradients(right, times);
+  return train_side_by_side(side(*wrong, "cpu"), side(right, "reference"), kFew);
+}
+
+TEST(SideBySide, AGradientThatIsOffByAHundredthIsOutsideItsBound) {
+  for (const double times : {0.99, 1.01}) {
+    const SideBySide found = compare_scaled_gradients(times, Precision::f32);
+    EXPECT_GT(found.over_bound, 2);
+    EXPECT_NE(refusal(found).find("got 0.weight.momentum_buffer of step "), std::string::npos)
+        << refusal(found);
+  }
+}
+
+TEST(SideBySide, AScaledGradientIsFoundInEveryPrecision) {
+  for (const auto& [precision, times] :
+       {std::pair{Precision::f32, 1.001}, std::pair{Precision::tf32, 0.99},
+        std::pair{Precision::f16, 1.02}, std::pair{Precision::bf16, 0.9}}) {
+    SCOPED_TRACE(precision_name(precision));
+    const SideBySide found = compare_scaled_gradients(times, precision);
+    EXPECT_GT(found.over_scale_bound, 1.2);
+    EXPECT_NEAR(found.scaled, times - 1, 0.1 * std::abs(times - 1));
+    EXPECT_NE(refusal(found, precision), "");
+  }
+}
+
 TEST(SideBySide, AMissingMomentumShowsInTheFreeRunningStepsAlone) {
   const SideBySide found = compare({.momentum = 1e-9}, {.momentum = 0.9});
   EXPECT_LE(found.over_bound, 1);
@@ -155,6 +197,49 @@ TEST(SideBySide, OneSideAloneThatSkipsIsAnError) {
     EXPECT_STREQ(error.what(),
                  "side by side: both must skip the same steps, got one that did step 0");
   }
+}
+
+/// A shift that the next norm takes away, except where a ReLU lies between its values.
+Graph graph_of_norms() {
+  const nn::Sequential net(nn::BatchNorm2d(3), nn::ReLU(), nn::Conv2d(3, 4, 1, {.bias = false}),
+                           nn::BatchNorm2d(4), nn::Flatten(), nn::Linear(4 * kSide * kSide, 5));
+  return build_train_graph(net, {3, kSide, kSide}, kBatch, {});
+}
+
+TEST(SideBySide, AGradientThatCancelsInOneStepIsDrownedThereAlone) {
+  const Graph graph = graph_of_norms();
+  // Scaled by less than 1 and shifted by 1 or more, images of -1 and 1 alone stay positive; of
+  // those with one low pixel in 32 that pixel does not.
+  const auto even = std::make_shared<std::vector<float>>(kBatch * 3 * kSide * kSide);
+  const auto uneven = std::make_shared<std::vector<float>>(even->size());
+  for (std::size_t i = 0; i < even->size(); ++i) {
+    (*even)[i] = (i / 2 + i / 16) % 2 == 0 ? -1.0f : 1.0f;
+    (*uneven)[i] = (i % 32 == i / 64 % 32 ? -8.0f : 0.0f) + philox_uniform(5, 0, 0, i);
+  }
+  const auto with_these = [&](Side now) {
+    now.feeds = [=, feeds = now.feeds](std::int64_t step) {
+      std::vector<Feed> result = feeds(step);
+      result[0].data = (step == 1 ? even : uneven)->data();
+      return result;
+    };
+    return now;
+  };
+  const SideBySide found = train_side_by_side(with_these(side(graph, "cpu")),
+                                              with_these(side(graph, "reference")), kFew);
+  EXPECT_EQ(refusal(found), "");
+  EXPECT_EQ(found.drowned, 1);
+  // Loss, scales and shifts of two norms, convolution, linear layer with bias.
+  EXPECT_EQ(found.results, 3 * 8 - 1);
+  EXPECT_LT(found.over_bound, 1);
+}
+
+TEST(SideBySide, EachSideIsCompiledAsItSays) {
+  const Graph graph = graph_of();
+  Side judge = side(graph, "cpu");
+  judge.compile.disabled_passes = {"fuse", "batch_slices", "fuse_updates"};
+  EXPECT_EQ(refusal(train_side_by_side(side(graph, "cpu"), judge, kFew)), "");
+  judge.compile.disabled_passes = {"no_such_pass"};
+  EXPECT_THROW((void)train_side_by_side(side(graph, "cpu"), judge, kFew), Error);
 }
 
 #ifdef INGOT_PLANTED_BUGS
@@ -199,6 +284,10 @@ TEST(SideBySide, RefusesWithWhatWasFound) {
   EXPECT_EQ(refusal({.results = 10, .over_bound = 1.5, .worst = "fc.bias", .worst_step = 7}),
             "side by side: every result must be within its bound of the reference, got fc.bias of "
             "step 7 1.5 times as far away");
+  EXPECT_EQ(
+      refusal({.results = 10, .scaled = 0.01, .over_scale_bound = 2.5, .worst_scale = "fc.bias"}),
+      "side by side: over all steps no result may be scaled by more than rounding explains, "
+      "got fc.bias 1 % away from that of the reference, 2.5 times its bound");
   EXPECT_EQ(refusal({.results = 8, .drowned = 1}),
             "side by side: 9 result(s) in ten must be comparable with the reference, got 8 of 9 "
             "that rounding does not drown");

@@ -87,6 +87,24 @@ TEST(StepCheck, ComparesInMultiplesOfTheNudgedStep) {
   EXPECT_EQ(found.worst, "loss");
 }
 
+TEST(StepCheck, DistancesHaveAComponentAlongWhatIsWanted) {
+  HostTensor want({DType::f32, {2}});
+  want.view().set(0, 3);
+  want.view().set(1, 4);
+  HostTensor got({DType::f32, {2}});
+  got.view().set(0, 6);
+  got.view().set(1, 8);
+  const L2Distance twice = l2_distance(got, want);
+  EXPECT_DOUBLE_EQ(twice.norm, 5);
+  EXPECT_DOUBLE_EQ(twice.difference, 5);
+  EXPECT_DOUBLE_EQ(twice.along, 5);
+  got.view().set(0, 3 + 4);
+  got.view().set(1, 4 - 3);
+  EXPECT_DOUBLE_EQ(l2_distance(got, want).difference, 5);
+  EXPECT_DOUBLE_EQ(l2_distance(got, want).along, 0);
+  EXPECT_DOUBLE_EQ(relative_distance(got, want), 1);
+}
+
 TEST(StepCheck, NotANumberIsInfinitelyFarAway) {
   const StepDifference found = compare_steps(
       {{"loss", scalar(std::numeric_limits<float>::quiet_NaN())}, {"a", scalar(1)}},
