@@ -42,6 +42,15 @@ AttrList window_values(const Options& options) {
 
 }  // namespace
 
+bool is_pool2d(const Node& node) {
+  const OpDef& op = node.op();
+  return op.inputs.size() == 1 && op.attr_index("kernel") >= 0 && op.attr_index("input_shape") < 0;
+}
+
+bool is_max_pool2d(const Node& node) {
+  return is_pool2d(node) && node.op().attr_index("count_include_pad") < 0;
+}
+
 Pool2dShape pool2d_shape(const Node& node) {
   const Shape input = node.op().attr_index("input_shape") >= 0 ? Shape(node.integers("input_shape"))
                                                                : node.input_type(0).shape;

@@ -18,6 +18,10 @@ struct Pool2dShape {
   [[nodiscard]] std::int64_t taps() const { return window.kernel[0] * window.kernel[1]; }
 };
 
+/// Windows over the images of one operand, told by what the record has: max_pool2d, avg_pool2d.
+bool is_pool2d(const Node& node);
+/// Whether such a Node takes each window's largest element rather than its mean.
+bool is_max_pool2d(const Node& node);
 /// Of a pool's or a pool gradient's Node.
 Pool2dShape pool2d_shape(const Node& node);
 

@@ -48,6 +48,9 @@ std::unique_ptr<Graph> fuse(const Graph& graph, PassContext& context);
 /// Sets the Layout of every Value and inserts `reorder` Nodes; see layouts.cpp.
 std::unique_ptr<Graph> assign_layouts(const Graph& graph, PassContext& context);
 
+/// Joins pools to what makes their operands; see fuse_pools.cpp.
+std::unique_ptr<Graph> fuse_pools(const Graph& graph, PassContext& context);
+
 /// Builds `batch_slices` Regions for a target that asks for them; see batch_slices.cpp.
 std::unique_ptr<Graph> batch_slices(const Graph& graph, PassContext& context);
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "ingot/ir/evaluate.h"
+#include "ingot/ops/ops.h"
 #include "ingot/ops/registry.h"
 #include "tests/backends/support/node_run.h"
 
@@ -32,6 +33,37 @@ TEST(Pool, EveryCaseInEveryLayoutAndDtype) {
           const std::vector<HostTensor> operands = random_operands(*node);
           const NodeRun run = expect_matches_reference(*node, operands, one);
           EXPECT_EQ(run.outputs, run_node(*node, operands, two).outputs);
+        }
+      }
+    }
+  }
+}
+
+/// Rows of windows as long as several vectors, and a rest of every length.
+TEST(Pool, WideRowsOfPlainImages) {
+  const CpuBackend backend({.threads = 1});
+  for (const std::int64_t width : {3, 10, 21, 28, 47, 70}) {
+    for (const std::int64_t kernel : {1, 2, 3}) {
+      for (const std::int64_t stride : {1, 2, 3}) {
+        for (const bool is_max : {true, false}) {
+          SCOPED_TRACE(testing::Message() << "width " << width << " kernel " << kernel << " stride "
+                                          << stride << (is_max ? " max" : " average"));
+          const std::int64_t side = (kernel - 1) / 2;
+          const std::array<std::int64_t, 2> window{kernel, kernel};
+          const std::array<std::int64_t, 2> step{stride, stride};
+          const std::array<std::int64_t, 4> padding{side, 0, side, 0};
+          Graph graph;
+          const Value x = graph.placeholder("x", {DType::f32, {1, 2, 7, width}});
+          const MaxPool2dOptions max{.kernel = window, .stride = step, .padding = padding};
+          const AvgPool2dOptions average{
+              .kernel = window, .stride = step, .padding = padding, .count_include_pad = false};
+          const Value y = is_max ? ops::max_pool2d(x, max) : ops::avg_pool2d(x, average);
+          expect_matches_reference(*y.node(), backend);
+          const Value g = graph.placeholder("g", y.type());
+          const Value dx = is_max
+                               ? ops::max_pool2d_grad(x, graph.placeholder("y", y.type()), g, max)
+                               : ops::avg_pool2d_grad(g, x.shape(), average);
+          expect_matches_reference(*dx.node(), backend);
         }
       }
     }

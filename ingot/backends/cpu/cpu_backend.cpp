@@ -10,8 +10,10 @@
 #include "ingot/backends/cpu/cpu_machine.h"
 #include "ingot/backends/cpu/fusion_rules.h"
 #include "ingot/backends/cpu/kernel_tuner.h"
+#include "ingot/backends/cpu/pooled_kernel.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/memory/host_device.h"
+#include "ingot/ops/pool2d.h"
 
 namespace ingot {
 
@@ -78,6 +80,9 @@ bool CpuBackend::accepts(const Node& node, const Layout& layout) const {
 
 Support CpuBackend::can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
                              StepForm) const {
+  if (region_nodes.size() == 1 && is_pool2d(consumer)) {
+    return cpu::can_join_pool(*region_nodes[0]);
+  }
   return can_join_region(region_nodes, consumer);
 }
 

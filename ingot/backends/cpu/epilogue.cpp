@@ -112,14 +112,14 @@ struct Stage {
   std::vector<FusedTensor> inputs, outputs;
 };
 
-class EpilogueKernel final : public Kernel {
+class EpilogueKernel final : public SlicedKernel {
  public:
   EpilogueKernel(const KernelProblem& problem, const CpuBackend& backend)
-      : pool_(backend.pool()), inputs_(problem.inputs), outputs_(problem.outputs) {
+      : SlicedKernel(backend.pool()), inputs_(problem.inputs), outputs_(problem.outputs) {
     const Node& producer = *epilogue_producer(problem.node);
     produced_ = static_cast<int>(inputs_.size());
     make_producer(producer, backend);
-    if (absorb(problem.node, producer)) return;
+    if (give_to_producer(problem.node, producer)) return;
     const FusedBody body = analyse_fused(problem.node, &producer);
     scratch_bytes_ = producer_->scratch_bytes();
     reserve(0);
@@ -162,36 +162,41 @@ class EpilogueKernel final : public Kernel {
                                  static_cast<int>(to - last.outputs.begin()));
   }
 
-  void run(const KernelContext& context) noexcept override {
-    std::array<std::byte*, kMaxOperands + 2> slots{};  // its operands, its result, a bias
-    for (std::size_t i = 0; i < producer_inputs_.size(); ++i) {
-      slots[i] = context.slots[producer_inputs_[i]];
+  // Its slices are the producer's, where these are ranges.
+  [[nodiscard]] bool has_ranges() const noexcept override { return sliced_ != nullptr; }
+  [[nodiscard]] std::int64_t slices() const noexcept override { return sliced_->slices(); }
+  [[nodiscard]] SliceRange range(std::int64_t slice) const noexcept override {
+    return sliced_->range(slice);
+  }
+  [[nodiscard]] bool is_serial() const noexcept override { return sliced_->is_serial(); }
+  void prepare(const KernelContext& context) noexcept override {
+    run_small_stages(context);
+    const ProducerSlots slots(*this, context);
+    sliced_->prepare(slots.context);
+  }
+  void run_slice(const KernelContext& context, std::int64_t slice, int worker) noexcept override {
+    const ProducerSlots slots(*this, context);
+    if (part_bytes_ > 0) {
+      sliced_->run_slice_apart(slots.context, slice, worker, produced(context, worker));
+    } else {
+      sliced_->run_slice(slots.context, slice, worker);
     }
-    slots[producer_inputs_.size()] = produced(context, 0);
-    if (bias_ >= 0) slots[producer_inputs_.size() + 1] = context.slots[inputs_[at(bias_)]];
-    const KernelContext inner{slots.data(), context.scratch, context.errors};
-    if (stages_.empty()) return producer_->run(inner);
+    if (!stages_.empty()) run_stage(stages_.back(), context, sliced_->range(slice), worker);
+  }
 
-    // Smaller shapes, such as a scale of each channel, come first.
-    for (std::size_t i = 0; i + 1 < stages_.size(); ++i) {
-      run_stage(stages_[i], context, {0, stages_[i].program.size()}, 0);
-    }
-    const Stage& last = stages_.back();
+  void run(const KernelContext& context) noexcept override {
+    const ProducerSlots slots(*this, context);
+    if (stages_.empty()) return producer_->run(slots.context);
     if (sliced_ != nullptr) {
-      sliced_->prepare(inner);
-      const auto run_slice = [&](std::int64_t slice, int worker) {
-        if (part_bytes_ > 0) {
-          sliced_->run_slice_apart(inner, slice, worker, produced(context, worker));
-        } else {
-          sliced_->run_slice(inner, slice, worker);
-        }
-        run_stage(last, context, sliced_->range(slice), worker);
-      };
-      if (!sliced_->is_serial()) return pool_.parallel_for(sliced_->slices(), run_slice);
-      for (std::int64_t slice = 0; slice < sliced_->slices(); ++slice) run_slice(slice, 0);
+      prepare(context);
+      const auto each = [&](std::int64_t slice, int worker) { run_slice(context, slice, worker); };
+      if (!is_serial()) return pool_.parallel_for(slices(), each);
+      for (std::int64_t slice = 0; slice < slices(); ++slice) each(slice, 0);
       return;
     }
-    producer_->run(inner);
+    run_small_stages(context);
+    const Stage& last = stages_.back();
+    producer_->run(slots.context);
     const std::int64_t size = last.program.size();
     parallel_ranges(pool_, size, 1024, static_cast<double>(size) * last.program.cost(),
                     [&](std::int64_t begin, std::int64_t end, int worker) {
@@ -201,6 +206,32 @@ class EpilogueKernel final : public Kernel {
 
  private:
   static constexpr std::size_t kMaxOperands = 4;  // of a producer
+
+  /// What the producer's kernel runs on: its operands, its result, a bias.
+  struct ProducerSlots {
+    std::array<std::byte*, kMaxOperands + 2> addresses{};
+    KernelContext context;
+
+    ProducerSlots(const EpilogueKernel& kernel, const KernelContext& outer)
+        : context{addresses.data(), outer.scratch, outer.errors} {
+      const std::size_t operands = kernel.producer_inputs_.size();
+      for (std::size_t i = 0; i < operands; ++i) {
+        addresses[i] = outer.slots[kernel.producer_inputs_[i]];
+      }
+      addresses[operands] = kernel.produced(outer, 0);
+      if (kernel.bias_ >= 0)
+        addresses[operands + 1] = outer.slots[kernel.inputs_[at(kernel.bias_)]];
+    }
+    ProducerSlots(const ProducerSlots&) = delete;
+    ProducerSlots& operator=(const ProducerSlots&) = delete;
+  };
+
+  /// Smaller shapes, such as a scale of each channel, come first.
+  void run_small_stages(const KernelContext& context) noexcept {
+    for (std::size_t i = 0; i + 1 < stages_.size(); ++i) {
+      run_stage(stages_[i], context, {0, stages_[i].program.size()}, 0);
+    }
+  }
 
   std::int64_t reserve(std::int64_t bytes) {
     scratch_bytes_ = (scratch_bytes_ + 63) / 64 * 64;
@@ -221,8 +252,8 @@ class EpilogueKernel final : public Kernel {
     if (sliced_ != nullptr && !sliced_->has_ranges()) sliced_ = nullptr;
   }
 
-  /// Whether the producer does everything itself.
-  bool absorb(const Node& region, const Node& producer) {
+  /// Whether the producer does everything itself, from then on.
+  bool give_to_producer(const Node& region, const Node& producer) {
     auto* sliced = dynamic_cast<SlicedKernel*>(producer_.get());
     if (sliced == nullptr) return false;
     const int axis = sliced->bias_axis(producer.output_type().shape.rank());
@@ -300,7 +331,6 @@ class EpilogueKernel final : public Kernel {
     stage.program.run(frame, range.begin, range.end);
   }
 
-  ThreadPool& pool_;
   std::vector<int> inputs_, outputs_;
   std::vector<int> producer_inputs_;
   std::unique_ptr<Kernel> producer_;

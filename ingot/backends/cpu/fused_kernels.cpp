@@ -8,6 +8,7 @@
 #include "ingot/backends/cpu/fused_body.h"
 #include "ingot/backends/cpu/parallel.h"
 #include "ingot/backends/cpu/reducer.h"
+#include "ingot/backends/cpu/sliced_kernel.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/common.h"
@@ -70,7 +71,7 @@ std::vector<std::int64_t> result_offsets(const MapTensor& tensor) {
   return offsets;
 }
 
-class FusedKernel final : public Kernel {
+class FusedKernel final : public Kernel, public cpu::RangeKernel {
  public:
   FusedKernel(const KernelProblem& problem, const CpuBackend& backend)
       : FusedKernel(problem, backend, analyse_fused(problem.node)) {}
@@ -82,6 +83,13 @@ class FusedKernel final : public Kernel {
   [[nodiscard]] bool in_place(int input, int output) const noexcept override;
   void run(const KernelContext& context) noexcept override;
 
+  [[nodiscard]] bool makes_ranges(int output) const noexcept override;
+  void prepare_ranges(const KernelContext& context) noexcept override;
+  void run_range(const KernelContext& context, cpu::SliceRange range, int worker) noexcept override;
+  [[nodiscard]] double range_cost() const noexcept override {
+    return stages_.back().program.cost();
+  }
+
  private:
   FusedKernel(const KernelProblem& problem, const CpuBackend& backend, const FusedBody& body);
 
@@ -89,7 +97,11 @@ class FusedKernel final : public Kernel {
     std::array<const std::byte*, MapProgram::kMaxOperands> operands;
     std::array<std::byte*, MapProgram::kMaxOutputs> outputs;
   };
+  /// Where a stage's tensors lie; those that need padding, in their copies.
   Addresses addresses(const KernelContext& context, std::size_t stage) const noexcept;
+  void pad_operands(const KernelContext& context, std::size_t stage) const noexcept;
+  [[nodiscard]] std::byte* address(const KernelContext& context,
+                                   const FusedTensor& tensor) const noexcept;
   void bind(MapProgram::Frame& frame, const Stage& stage, const Addresses& addresses,
             const KernelContext& context, int worker) const noexcept;
   void run_map(const KernelContext& context, std::size_t index) const noexcept;
@@ -216,29 +228,59 @@ bool FusedKernel::in_place(int input, int output) const noexcept {
   return false;
 }
 
-FusedKernel::Addresses FusedKernel::addresses(const KernelContext& context,
-                                              std::size_t stage) const noexcept {
-  const auto address = [&](const FusedTensor& tensor) -> std::byte* {
-    switch (tensor.kind) {
-      case FusedTensor::Kind::operand: return context.slots[inputs_[at(tensor.index)]];
-      case FusedTensor::Kind::result: return context.slots[outputs_[at(tensor.index)]];
-      case FusedTensor::Kind::temporary: break;
-    }
-    return context.scratch + temporaries_[at(tensor.index)];
-  };
-  Addresses result{};
-  const Stage& from = stages_[stage];
-  for (std::size_t i = 0; i < from.inputs.size(); ++i) result.operands[i] = address(from.inputs[i]);
+std::byte* FusedKernel::address(const KernelContext& context,
+                                const FusedTensor& tensor) const noexcept {
+  switch (tensor.kind) {
+    case FusedTensor::Kind::operand: return context.slots[inputs_[at(tensor.index)]];
+    case FusedTensor::Kind::result: return context.slots[outputs_[at(tensor.index)]];
+    case FusedTensor::Kind::temporary: break;
+  }
+  return context.scratch + temporaries_[at(tensor.index)];
+}
+
+void FusedKernel::pad_operands(const KernelContext& context, std::size_t stage) const noexcept {
   for (const PaddedCopy& copy : copies_) {
     if (copy.stage != stage) continue;
-    pad_operand(context.scratch + copy.offset, result.operands[copy.input], copy.element,
-                copy.shape, copy.walk);
-    result.operands[copy.input] = context.scratch + copy.offset;
+    pad_operand(context.scratch + copy.offset, address(context, stages_[stage].inputs[copy.input]),
+                copy.element, copy.shape, copy.walk);
+  }
+}
+
+FusedKernel::Addresses FusedKernel::addresses(const KernelContext& context,
+                                              std::size_t stage) const noexcept {
+  Addresses result{};
+  const Stage& from = stages_[stage];
+  for (std::size_t i = 0; i < from.inputs.size(); ++i) {
+    result.operands[i] = address(context, from.inputs[i]);
+  }
+  for (const PaddedCopy& copy : copies_) {
+    if (copy.stage == stage) result.operands[copy.input] = context.scratch + copy.offset;
   }
   for (std::size_t o = 0; o < from.outputs.size(); ++o) {
-    result.outputs[o] = address(from.outputs[o]);
+    result.outputs[o] = address(context, from.outputs[o]);
   }
   return result;
+}
+
+bool FusedKernel::makes_ranges(int output) const noexcept {
+  if (!reducers_.empty() || stages_.back().zero_padding) return false;
+  const auto& outputs = stages_.back().outputs;
+  return std::any_of(outputs.begin(), outputs.end(), [&](const FusedTensor& tensor) {
+    return tensor.kind == FusedTensor::Kind::result && tensor.index == output;
+  });
+}
+
+void FusedKernel::prepare_ranges(const KernelContext& context) noexcept {
+  for (std::size_t stage = 0; stage + 1 < stages_.size(); ++stage) run_map(context, stage);
+  pad_operands(context, stages_.size() - 1);
+}
+
+void FusedKernel::run_range(const KernelContext& context, cpu::SliceRange range,
+                            int worker) noexcept {
+  const Stage& stage = stages_.back();
+  MapProgram::Frame frame;
+  bind(frame, stage, addresses(context, stages_.size() - 1), context, worker);
+  stage.program.run(frame, range.begin, range.end);
 }
 
 void FusedKernel::bind(MapProgram::Frame& frame, const Stage& stage, const Addresses& addresses,
@@ -272,6 +314,7 @@ void FusedKernel::run(const KernelContext& context) noexcept {
 
 void FusedKernel::run_map(const KernelContext& context, std::size_t index) const noexcept {
   const Stage& stage = stages_[index];
+  pad_operands(context, index);
   const Addresses bound = addresses(context, index);
   const MapProgram& program = stage.program;
   parallel_ranges(pool_, program.size(), 1024, static_cast<double>(program.size()) * program.cost(),
@@ -283,6 +326,7 @@ void FusedKernel::run_map(const KernelContext& context, std::size_t index) const
 }
 
 void FusedKernel::run_reduction(const KernelContext& context) const noexcept {
+  pad_operands(context, stages_.size() - 1);
   const Addresses bound = addresses(context, stages_.size() - 1);
   const Stage& stage = stages_.back();
   const std::int64_t parts = plan_->parts();

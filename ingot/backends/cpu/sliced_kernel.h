@@ -1,4 +1,4 @@
-// Kernels whose result is made in slices.
+// Kernels whose result is made in slices, or in any ranges.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +62,20 @@ class SlicedKernel : public Kernel {
  protected:
   // NOLINTNEXTLINE: shared with the derived kernels
   ThreadPool& pool_;
+};
+
+/// Part of a Kernel that can make any range of its results' memory by itself.
+class RangeKernel {
+ public:
+  virtual ~RangeKernel() = default;
+  /// Whether it can for this result; all such have the same number of elements.
+  [[nodiscard]] virtual bool makes_ranges(int output) const noexcept = 0;
+  /// What comes before all ranges; may use the threads.
+  virtual void prepare_ranges(const KernelContext& context) noexcept = 0;
+  /// Ranges may run in any order and at the same time on different workers.
+  virtual void run_range(const KernelContext& context, SliceRange range, int worker) noexcept = 0;
+  /// Rough time in nanoseconds for an element.
+  [[nodiscard]] virtual double range_cost() const noexcept = 0;
 };
 
 }  // namespace ingot::cpu
