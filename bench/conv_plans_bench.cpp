@@ -1,5 +1,7 @@
 // Times cuDNN's plans for the convolutions of a net on the GPU at hand, and checks them against one
-// another: conv_plans_bench NET BATCH PRECISION SECONDS PLANS. At most PLANS of cuDNN's a problem.
+// another: conv_plans_bench NET BATCH PRECISION SECONDS PLANS [additions]. At most PLANS of cuDNN's
+// a problem. With `additions`, results and data gradients without and with a tensor that is added,
+// in both of the ways that cuDNN has.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <cstring>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ingot/backends/cuda/libraries/conv_timer.h"
@@ -120,7 +123,8 @@ struct Contest {
       const double ms = 1e3 * timer.seconds(call, 3);
       const std::vector<std::byte> result = timer.result(kCompared);
       timer.seconds(call, 1);
-      const bool same = result == timer.result(kCompared);
+      // What is added in place is another tensor the next time.
+      const bool same = call.in_place() || result == timer.result(kCompared);
       if (first.empty()) {
         first = result;
         first_ms = ms;
@@ -144,11 +148,20 @@ class Bench {
   Bench(std::shared_ptr<CudaDevice> device, double budget, std::size_t most)
       : device_(std::move(device)), budget_(budget), most_(most) {}
 
+  /// Alone, with what is added where the result will lie, and by fused engines.
+  void run_additions(const Layer& layer, ConvProblem problem) {
+    run(layer, problem);
+    problem.addend = true;
+    run(layer, problem, Addition::in_place);
+    run(layer, problem, Addition::fused);
+  }
+
   [[nodiscard]] bool over() const { return since(start_) > budget_; }
 
-  void run(const Layer& layer, const ConvProblem& problem) {
-    fmt::print("\n{} x{}\n", problem.text(), layer.count);
-    const ConvGraph graph(handle_, problem);
+  void run(const Layer& layer, const ConvProblem& problem, Addition addition = Addition::fused) {
+    fmt::print("\n{} x{}{}\n", problem.text(), layer.count,
+               addition == Addition::in_place ? " in place" : "");
+    const ConvGraph graph(handle_, problem, addition);
     Contest contest{problem, ConvTimer(device_, problem)};
     std::vector<std::string> refused;
     std::vector<std::string> seen;
@@ -173,7 +186,7 @@ class Bench {
         contest.enter(*plan, tag, build_ms);
       }
     }
-    if (is_product(problem) && !over()) {
+    if (is_product(problem) && !over() && !(problem.addend && addition == Addition::fused)) {
       for (auto& call : lt_calls(lt_, lt_problem(problem), 4)) {
         contest.enter(*as_convolution(std::move(call), problem.kind), "Lt", 0);
       }
@@ -217,7 +230,7 @@ void print_device(const CudnnHandle& handle) {
 }
 
 int run(const std::string& net, std::int64_t batch, const std::string& precision, double budget,
-        std::size_t most) {
+        std::size_t most, bool additions) {
   auto device = std::make_shared<CudaDevice>(0);
   fmt::print("{} cudnn {}\n", device->facts().name, cudnn_version());
   const DType dtype = precision == "f32"   ? DType::f32
@@ -232,9 +245,14 @@ int run(const std::string& net, std::int64_t batch, const std::string& precision
   for (const Layer& layer : layers) {
     for (const ConvKind kind : {ConvKind::forward, ConvKind::input_grad, ConvKind::weight_grad}) {
       if (kind == ConvKind::input_grad && layer.in <= 16) continue;
-      if (bench.over()) continue;
+      if (bench.over() || (additions && kind == ConvKind::weight_grad)) continue;
       try {
-        bench.run(layer, problem_of(layer, batch, kind, dtype));
+        const ConvProblem problem = problem_of(layer, batch, kind, dtype);
+        if (additions) {
+          bench.run_additions(layer, problem);
+        } else {
+          bench.run(layer, problem);
+        }
       } catch (const std::exception& error) {
         fmt::print("  FAILED {}\n", error.what());
       }
@@ -247,13 +265,14 @@ int run(const std::string& net, std::int64_t batch, const std::string& precision
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    fmt::print(stderr, "usage: conv_plans_bench NET BATCH PRECISION SECONDS PLANS\n");
+  const bool additions = argc == 7 && std::string_view(argv[6]) == "additions";
+  if (argc != 6 && !additions) {
+    fmt::print(stderr, "usage: conv_plans_bench NET BATCH PRECISION SECONDS PLANS [additions]\n");
     return 2;
   }
   try {
     return run(argv[1], std::atoll(argv[2]), argv[3], std::atof(argv[4]),
-               static_cast<std::size_t>(std::atoll(argv[5])));
+               static_cast<std::size_t>(std::atoll(argv[5])), additions);
   } catch (const std::exception& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     return 1;

@@ -55,6 +55,14 @@ class Elements {
     device->copy_to_device(memory.data(), bytes.data(), bytes.size());
   }
 
+  /// As they were at first.
+  [[nodiscard]] std::vector<std::byte> bytes() const {
+    std::vector<std::byte> bytes(memory.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      put(bytes.data(), i, static_cast<float>(values[i]));
+    }
+    return bytes;
+  }
   [[nodiscard]] std::vector<double> on_device() const {
     std::vector<std::byte> bytes(memory.size());
     device_->copy_to_host(bytes.data(), memory.data(), bytes.size());
@@ -103,7 +111,7 @@ class Elements {
 
 /// What the problem's result is, in double.
 std::vector<double> reference(const ConvProblem& p, const Elements& x, const Elements& w,
-                              const Elements& y, const Elements& bias) {
+                              const Elements& y, const Elements& bias, const Elements& addend) {
   const Elements& result = p.kind == ConvKind::forward ? y : p.kind == ConvKind::input_grad ? x : w;
   std::vector<double> sums(result.values.size(), 0);
   const auto [batch, out, oh, ow] = p.y.dims;
@@ -135,6 +143,7 @@ std::vector<double> reference(const ConvProblem& p, const Elements& x, const Ele
   const auto channels = static_cast<std::size_t>(out);
   for (std::size_t i = 0; i < sums.size(); ++i) {
     if (p.bias) sums[i] += bias.values[i % channels];
+    if (p.addend) sums[i] += addend.values[i];
     if (p.relu) sums[i] = std::max(sums[i], 0.0);
   }
   return sums;
@@ -178,6 +187,7 @@ class CudaConvolution : public testing::TestWithParam<Tune> {
     const Elements y(device_, problem.y, 3);
     const std::int64_t channels = problem.y.dims[1];
     const Elements bias(device_, nhwc(problem.bias_dtype, {1, channels, 1, 1}), 4);
+    const Elements addend(device_, problem.result(), 5);
     const Buffer workspace = Buffer::allocate(
         device_, static_cast<std::size_t>(std::max<std::int64_t>(call->workspace_bytes(), 1)),
         "workspace");
@@ -186,12 +196,20 @@ class CudaConvolution : public testing::TestWithParam<Tune> {
                                                                     : w;
     std::vector<double> got[2];
     for (std::vector<double>& one : got) {
-      call->enqueue(nullptr, {x.data(), w.data(), y.data(), problem.bias ? bias.data() : nullptr},
+      call->enqueue(nullptr,
+                    {x.data(), w.data(), y.data(), problem.bias ? bias.data() : nullptr,
+                     problem.addend ? addend.data() : nullptr},
                     static_cast<std::byte*>(workspace.data()));
       one = result.on_device();
     }
-    EXPECT_LT(distance(got[0], reference(problem, x, w, y, bias)), most);
+    EXPECT_LT(distance(got[0], reference(problem, x, w, y, bias, addend)), most);
     EXPECT_EQ(got[0], got[1]) << "it is not deterministic";
+    if (!problem.addend || !call->in_place()) return;
+    // Where the result will lie, and after a move: the same.
+    device_->copy_to_device(result.data(), addend.bytes().data(), result.memory.size());
+    call->enqueue(nullptr, {x.data(), w.data(), y.data(), nullptr, result.data()},
+                  static_cast<std::byte*>(workspace.data()));
+    EXPECT_EQ(result.on_device(), got[0]);
   }
 
   std::shared_ptr<CudaDevice> device_;
@@ -226,6 +244,24 @@ TEST_P(CudaConvolution, AddsABiasAndCutsAtZero) {
     ConvProblem rounded = problem_of(ConvKind::forward, DType::f32, kernel, stride);
     rounded.tf32 = rounded.bias = rounded.relu = true;
     check(rounded, 2e-3);
+  }
+}
+
+TEST_P(CudaConvolution, AddsATensorLikeItsResult) {
+  for (const auto& [kernel, stride] : {std::pair{3, 1}, {3, 2}, {1, 1}, {1, 2}}) {
+    for (const auto& [dtype, most] : {std::pair{DType::f16, 1e-3}, {DType::bf16, 5e-3}}) {
+      ConvProblem problem = problem_of(ConvKind::input_grad, dtype, kernel, stride);
+      problem.addend = true;
+      check(problem, most);
+      for (const auto& [bias, relu] : {std::pair{false, false}, {true, true}, {true, false}}) {
+        problem = problem_of(ConvKind::forward, dtype, kernel, stride);
+        problem.addend = true;
+        problem.bias = bias;
+        problem.bias_dtype = dtype;
+        problem.relu = relu;
+        check(problem, most);
+      }
+    }
   }
 }
 

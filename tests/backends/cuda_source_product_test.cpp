@@ -33,7 +33,7 @@
 namespace ingot::cuda {
 namespace {
 
-/// relu(a b + bias), or less of it.
+/// relu(a b + bias + addend), or less of it.
 struct Layer {
   DType dtype = DType::bf16;
   bool transpose_a = false, transpose_b = false;
@@ -41,6 +41,7 @@ struct Layer {
   std::int64_t batch = 1;  ///< matrices, along axis 0 where there are several
   std::int64_t m = 48, n = 40, k = 64;
   bool tf32 = false;
+  bool addend = false;
 
   [[nodiscard]] Graph graph() const {
     Graph graph;
@@ -59,6 +60,7 @@ struct Layer {
     if (tf32) options.math = "tf32";
     Value y = ops::matmul(lowered(a), lowered(b), options);
     if (bias) y = ops::add(y, lowered(graph.placeholder("bias", {DType::f32, {n}})), {});
+    if (addend) y = ops::add(y, lowered(graph.placeholder("z", {DType::f32, y.shape()})), {});
     if (relu) y = ops::relu(y, {});
     graph.fetch("y", ops::cast(y, DType::f32, {}));
     return graph;
@@ -353,7 +355,17 @@ TEST_P(CudaDeviceProduct, AgreesWithTheReference) {
        .k = 256,
        .tf32 = true},
       {.dtype = DType::f32, .transpose_a = true, .m = 512, .n = 128, .k = 256},
-      {.batch = 3, .m = 256, .n = 128, .k = 256}};
+      {.batch = 3, .m = 256, .n = 128, .k = 256},
+      {.m = 512, .n = 128, .k = 256, .addend = true},
+      {.dtype = DType::f16,
+       .transpose_a = true,
+       .bias = true,
+       .relu = true,
+       .m = 512,
+       .n = 128,
+       .k = 256,
+       .addend = true},
+      {.dtype = DType::f32, .batch = 3, .m = 256, .n = 128, .k = 256, .addend = true}};
   for (const Layer& layer : layers) {
     const Graph graph = layer.graph();
     std::string kernels;

@@ -1,4 +1,5 @@
-// Products of matrices that cuBLASLt runs, with a bias and a ReLU where they follow.
+// Products of matrices that cuBLASLt runs, with what is added to them and a ReLU where these
+// follow.
 #include <fmt/core.h>
 
 #include <utility>
@@ -21,6 +22,7 @@ class ProductCall final : public LibraryCall {
         a_(product.a),
         b_(product.b),
         bias_(product.bias),
+        addend_(product.addend),
         result_(product.result) {}
 
   void enqueue(CUstream stream, std::span<std::byte* const> memory) const override {
@@ -28,13 +30,13 @@ class ProductCall final : public LibraryCall {
       return place < 0 ? nullptr : memory[static_cast<std::size_t>(place)];
     };
     const auto workspace = static_cast<std::size_t>(result_) + 1;
-    call_->enqueue(stream, {at(a_), at(b_), at(result_), at(bias_)},
+    call_->enqueue(stream, {at(a_), at(b_), at(result_), at(bias_), at(addend_)},
                    memory.size() > workspace ? memory[workspace] : nullptr);
   }
 
  private:
   std::shared_ptr<const LtCall> call_;
-  int a_, b_, bias_, result_;
+  int a_, b_, bias_, addend_, result_;
 };
 
 std::shared_ptr<const LtCall> find_call(const Node& node, const CudaBackend& cuda,

@@ -1,4 +1,5 @@
-// Convolutions that cuDNN runs, with a bias and a ReLU where they follow: channels innermost.
+// Convolutions that cuDNN runs, with what is added to them and a ReLU where these follow: channels
+// innermost.
 #include <fmt/core.h>
 
 #include <utility>
@@ -25,8 +26,9 @@ class ConvLibraryCall final : public LibraryCall {
       return place < 0 ? nullptr : memory[static_cast<std::size_t>(place)];
     };
     const auto workspace = static_cast<std::size_t>(places_.workspace);
-    call_->enqueue(stream, {at(places_.x), at(places_.w), at(places_.y), at(places_.bias)},
-                   memory.size() > workspace ? memory[workspace] : nullptr);
+    call_->enqueue(
+        stream, {at(places_.x), at(places_.w), at(places_.y), at(places_.bias), at(places_.addend)},
+        memory.size() > workspace ? memory[workspace] : nullptr);
   }
 
  private:
@@ -57,10 +59,11 @@ std::unique_ptr<LibraryKernel> make_kernel(const KernelProblem& problem,
                                            std::shared_ptr<const ConvCall> call) {
   const std::int64_t workspace = call->workspace_bytes();
   std::string plan = call->name();
+  const int overwrites = call->in_place() ? conv.places.addend : -1;
   return std::make_unique<LibraryKernel>(
       problem, "cudnn", std::move(plan),
       std::make_shared<ConvLibraryCall>(std::move(call), conv.places), workspace,
-      conv.problem.flops());
+      conv.problem.flops(), overwrites);
 }
 
 Support supports_cudnn(const Node& node, const Backend& backend) {

@@ -115,11 +115,37 @@ bool makes_chain(std::span<const Node* const> region, const Node& consumer) {
   return is_move_chain(nodes);
 }
 
+/// Whether a data gradient adds a tensor in less time than who reads the sum takes to read it: one
+/// whose arithmetic leaves memory idle, and which stores its result in one piece.
+bool adds_cheaply(const Node& gradient) {
+  // What a GPU does while a byte comes from memory: by tensor cores on 16 bits and in tf32, and
+  // without them.
+  constexpr double kHalf = 220, kTf32 = 110, kFull = 15;
+  const Conv2dShape shape = conv2d_shape(gradient);
+  if (shape.window.stride != std::array<std::int64_t, 2>{1, 1}) return false;
+  const double flops_of_byte = gradient.output_type().dtype != DType::f32 ? kHalf
+                               : wants_tf32(gradient)                     ? kTf32
+                                                                          : kFull;
+  double bytes = static_cast<double>(gradient.output_type().bytes());
+  for (const Value& input : gradient.inputs()) bytes += static_cast<double>(input.type().bytes());
+  return shape.flops() >= flops_of_byte * bytes;
+}
+
 /// Whether the consumer joins what the library's convolution stores anyway.
-bool library_does(std::span<const Node* const> region, const Node& producer, const Node& consumer) {
+Support library_does(std::span<const Node* const> region, const Node& producer,
+                     const Node& consumer) {
   constexpr int kChannels = 1;
-  return conv2d_operands(producer.op())->kind == ConvKind::forward &&
-         joins_library(region, producer, consumer, kChannels);
+  const ConvKind kind = conv2d_operands(producer.op())->kind;
+  const LibraryJoin joins = joins_library(region, producer, consumer, kChannels);
+  const bool able = kind == ConvKind::forward
+                        ? joins != LibraryJoin::none
+                        : kind == ConvKind::input_grad && joins == LibraryJoin::addend;
+  if (!able) return Support::no("its producer is a library's work");
+  // Either way as many bytes are read: the sum's readers can add.
+  if (kind == ConvKind::input_grad && !adds_cheaply(producer)) {
+    return Support::no("its producer would take longer for it than who reads the sum");
+  }
+  return Support::yes();
 }
 
 bool is_producer(const Node& node) { return !is_pointwise(node) && !is_reduction(node); }
@@ -142,8 +168,8 @@ Support can_join(std::span<const Node* const> region, const Node& consumer, Step
   if (producer != region.end()) {
     const OpDef& op = (*producer)->op();
     const bool throughput = form == StepForm::throughput;
-    if (throughput && wants_library(**producer) && !library_does(region, **producer, consumer)) {
-      return Support::no("its producer is a library's work");
+    if (throughput && wants_library(**producer)) {
+      if (const Support does = library_does(region, **producer, consumer); !does) return does;
     }
     const bool apart = throughput && is_window(**producer);
     if (apart || (!is_contraction(**producer) && !takes_epilogue(op))) {

@@ -14,12 +14,14 @@
 
 namespace ingot::cuda {
 
-/// Memory of a convolution's tensors.
+/// Memory of a convolution's tensors; bias and addend where the problem has them. The addend may
+/// lie where the result will only if ConvCall::in_place().
 struct ConvMemory {
   const std::byte* x = nullptr;
   const std::byte* w = nullptr;
   const std::byte* y = nullptr;
   const std::byte* bias = nullptr;
+  const std::byte* addend = nullptr;
 };
 
 /// The chosen way to run one problem.
@@ -27,6 +29,8 @@ class ConvCall : public PlannedCall {
  public:
   /// Puts the work on the stream, which may be captured. Thread safe.
   virtual void enqueue(CUstream stream, const ConvMemory& memory, std::byte* workspace) const = 0;
+  /// Whether the addend may lie where the result will, and is then not moved.
+  [[nodiscard]] virtual bool in_place() const noexcept { return false; }
 };
 
 class ConvLibrary {

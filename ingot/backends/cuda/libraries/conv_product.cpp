@@ -18,7 +18,8 @@ class ProductConvCall final : public ConvCall {
   }
   void enqueue(CUstream stream, const ConvMemory& memory, std::byte* workspace) const override {
     const auto product = [&](const std::byte* a, const std::byte* b, const std::byte* d) {
-      call_->enqueue(stream, {a, b, const_cast<std::byte*>(d), memory.bias}, workspace);
+      call_->enqueue(stream, {a, b, const_cast<std::byte*>(d), memory.bias, memory.addend},
+                     workspace);
     };
     switch (kind_) {
       case ConvKind::forward: return product(memory.w, memory.x, memory.y);

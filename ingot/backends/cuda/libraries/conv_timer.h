@@ -23,10 +23,12 @@ class ConvTimer {
   [[nodiscard]] std::vector<std::byte> result(std::size_t most) const;
 
  private:
+  [[nodiscard]] const Buffer& result_buffer() const;
+
   std::shared_ptr<CudaDevice> device_;
   ConvProblem problem_;
   ColdTimer timer_;
-  Buffer x_, w_, y_, bias_, workspace_;
+  Buffer x_, w_, y_, bias_, addend_, workspace_;
 };
 
 }  // namespace ingot::cuda

@@ -164,9 +164,10 @@ class Algorithm final : public LtCall {
     const Description& d = *description_;
     const Operation operation(d.problem, memory.bias);
     const float one = 1;
-    const float zero = 0;
+    const float beta = d.problem.addend ? 1 : 0;
+    const std::byte* const c = d.problem.addend ? memory.addend : memory.d;
     check(cublaslt().Matmul(d.handle->get(), operation.get(), &one, memory.a, d.a.get(), memory.b,
-                            d.b.get(), &zero, memory.d, d.d.get(), memory.d, d.d.get(), &algorithm_,
+                            d.b.get(), &beta, c, d.d.get(), memory.d, d.d.get(), &algorithm_,
                             workspace, workspace_bytes_, stream),
           "running " + d.problem.text());
   }

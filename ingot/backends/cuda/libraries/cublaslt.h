@@ -23,12 +23,14 @@ std::size_t cublaslt_version();
 /// Errors: unsupported when the library is missing; internal, with what it said.
 std::shared_ptr<LtHandle> make_lt_handle();
 
-/// Memory of a product's matrices; the bias where the problem has one.
+/// Memory of a product's matrices; bias and addend where the problem has them. The addend does not
+/// lie where the result will: an algorithm that cuts the sum would give other digits then.
 struct LtMemory {
   const std::byte* a = nullptr;
   const std::byte* b = nullptr;
   std::byte* d = nullptr;
   const std::byte* bias = nullptr;
+  const std::byte* addend = nullptr;
 };
 
 /// An algorithm, ready to run one problem, by the name "cublasLt WORDS". It sums in a fixed order,

@@ -7,13 +7,16 @@
 #include <charconv>
 #include <utility>
 
+#include "ingot/backends/cuda/driver/driver.h"
 #include "ingot/base/error.h"
 
 namespace ingot::cuda {
 namespace {
 
 /// Unique ids of a graph's tensors; from kInner on, of those that exist inside it alone.
-enum TensorId : std::int64_t { kX = 1, kW = 2, kY = 3, kBias = 4, kInner = 10 };
+enum TensorId : std::int64_t { kX = 1, kW = 2, kY = 3, kBias = 4, kAddend = 5, kInner = 10 };
+
+constexpr std::string_view kInPlace = "in place ";  // before the name of an engine's configuration
 
 cudnnDataType_t data_type(DType dtype) {
   switch (dtype) {
@@ -187,6 +190,12 @@ void CudnnPlan::enqueue(CUstream stream, const ConvMemory& memory, std::byte* wo
     ids.push_back(kBias);
     pointers.push_back(memory.bias);
   }
+  if (adds_in_place_) {
+    place_addend(stream, memory);
+  } else if (memory.addend != nullptr) {
+    ids.push_back(kAddend);
+    pointers.push_back(memory.addend);
+  }
   CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
   pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
@@ -197,27 +206,39 @@ void CudnnPlan::enqueue(CUstream stream, const ConvMemory& memory, std::byte* wo
   check(cudnn().BackendExecute(handle, plan_.raw(), pack.raw()), "running " + name_);
 }
 
-ConvGraph::ConvGraph(std::shared_ptr<SharedHandle> shared, const ConvProblem& problem)
-    : shared_(std::move(shared)), problem_(problem) {
+void CudnnPlan::place_addend(CUstream stream, const ConvMemory& memory) const {
+  const std::byte* const result = kind_ == ConvKind::forward      ? memory.y
+                                  : kind_ == ConvKind::input_grad ? memory.x
+                                                                  : memory.w;
+  if (memory.addend == result) return;
+  check(driver().MemcpyDtoDAsync(device_pointer(result), device_pointer(memory.addend),
+                                 static_cast<std::size_t>(result_bytes_), stream),
+        "moving what is added");
+}
+
+ConvGraph::ConvGraph(std::shared_ptr<SharedHandle> shared, const ConvProblem& problem,
+                     Addition addition)
+    : shared_(std::move(shared)), problem_(problem), addition_(addition) {
   const Names names = names_of(problem.kind);
-  const bool epilogue = problem.bias || problem.relu;
+  const bool epilogue = problem.bias || problem.relu || (problem.addend && !adds_in_place());
+  ConvTensor sums = problem.result();
+  if (epilogue) sums.dtype = DType::f32;
   // Moves of the vector leave the descriptors themselves where they are.
   parts_.push_back(convolution(problem));
-  parts_.push_back(tensor(kX, problem.x, false));
-  parts_.push_back(tensor(kW, problem.w, false));
-  ConvTensor first = problem.y;
-  if (epilogue) first.dtype = DType::f32;
-  parts_.push_back(tensor(epilogue ? std::int64_t{kInner} : std::int64_t{kY}, first, epilogue));
+  for (const auto& [id, one] : {std::pair{kX, &problem_.x}, {kW, &problem_.w}, {kY, &problem_.y}}) {
+    const bool inner = epilogue && one == &problem_.result();
+    parts_.push_back(inner ? tensor(kInner, sums, true) : tensor(id, *one, false));
+  }
   CudnnDescriptor operation(names.operation);
   operation.set(names.conv, parts_[0]);
   operation.set(names.x, parts_[1]);
   operation.set(names.w, parts_[2]);
   operation.set(names.y, parts_[3]);
   operation.set(names.alpha, 1.0F);
-  operation.set(names.beta, 0.0F);
+  operation.set(names.beta, adds_in_place() ? 1.0F : 0.0F);
   operation.finalize("a convolution");
   operations_.push_back(std::move(operation));
-  if (epilogue) add_epilogue(first);
+  if (epilogue) add_epilogue(sums);
 
   graph_ = CudnnDescriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   cudnnHandle_t raw = shared_->handle.get();
@@ -227,12 +248,19 @@ ConvGraph::ConvGraph(std::shared_ptr<SharedHandle> shared, const ConvProblem& pr
   graph_.finalize("a graph for " + problem.text());
 }
 
-void ConvGraph::add_epilogue(const ConvTensor& y) {
-  std::size_t last = parts_.size() - 1;
-  const auto add = [&](cudnnPointwiseMode_t mode, const CudnnDescriptor* b, std::int64_t id) {
+void ConvGraph::add_epilogue(const ConvTensor& sums) {
+  constexpr std::array kResults{kX, kW, kY};
+  const auto result = static_cast<std::size_t>(problem_.kind == ConvKind::input_grad    ? 0
+                                               : problem_.kind == ConvKind::weight_grad ? 1
+                                                                                        : 2);
+  std::size_t last = 1 + result;
+  int left = (problem_.bias ? 1 : 0) + (problem_.addend ? 1 : 0) + (problem_.relu ? 1 : 0);
+  std::int64_t inner = kInner;
+  const auto add = [&](cudnnPointwiseMode_t mode, const CudnnDescriptor* b) {
     parts_.push_back(pointwise_kind(mode));
     const std::size_t kind = parts_.size() - 1;
-    parts_.push_back(id == kY ? tensor(kY, problem_.y, false) : tensor(id, y, true));
+    parts_.push_back(--left == 0 ? tensor(kResults[result], problem_.result(), false)
+                                 : tensor(++inner, sums, true));
     operations_.push_back(pointwise(parts_[kind], parts_[last], b, parts_.back()));
     last = parts_.size() - 1;
   };
@@ -244,9 +272,13 @@ void ConvGraph::add_epilogue(const ConvTensor& y) {
     bias.dims = {1, channels, 1, 1};
     bias.strides = {channels, 1, channels, channels};
     parts_.push_back(tensor(kBias, bias, false));
-    add(CUDNN_POINTWISE_ADD, &parts_.back(), problem_.relu ? kInner + 1 : std::int64_t{kY});
+    add(CUDNN_POINTWISE_ADD, &parts_.back());
   }
-  if (problem_.relu) add(CUDNN_POINTWISE_RELU_FWD, nullptr, kY);
+  if (problem_.addend) {
+    parts_.push_back(tensor(kAddend, problem_.result(), false));
+    add(CUDNN_POINTWISE_ADD, &parts_.back());
+  }
+  if (problem_.relu) add(CUDNN_POINTWISE_RELU_FWD, nullptr);
 }
 
 CudnnDescriptor ConvGraph::tensor(std::int64_t id, const ConvTensor& tensor,
@@ -278,7 +310,7 @@ std::string ConvGraph::refusal(const CudnnDescriptor& config, Config& described)
         static_cast<int>(type),
         choice.get<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64));
   }
-  described.name = to_text(name);
+  described.name = (adds_in_place() ? std::string(kInPlace) : std::string()) + to_text(name);
   for (const auto note : list_of<cudnnBackendBehaviorNote_t>(
            engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
            CUDNN_BEHAVIOR_NOTE_TYPE_COUNT)) {
@@ -316,7 +348,10 @@ std::vector<ConvGraph::Config> ConvGraph::configs(cudnnBackendHeurMode_t mode,
 }
 
 std::optional<ConvGraph::Config> ConvGraph::config(const std::string& name) const {
-  const std::optional<ConfigName> parsed = parse_config(name);
+  std::string_view engine_name = name;
+  if (engine_name.starts_with(kInPlace) != adds_in_place()) return std::nullopt;
+  if (adds_in_place()) engine_name.remove_prefix(kInPlace.size());
+  const std::optional<ConfigName> parsed = parse_config(engine_name);
   if (!parsed) return std::nullopt;
   try {
     CudnnDescriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
@@ -354,7 +389,8 @@ std::unique_ptr<CudnnPlan> ConvGraph::plan(Config config, std::string& why) cons
     plan.finalize("planning " + config.name);
     const auto bytes =
         plan.get<std::int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64);
-    return std::make_unique<CudnnPlan>(shared_, std::move(plan), std::move(config.name), bytes);
+    return std::make_unique<CudnnPlan>(shared_, std::move(plan), problem_, adds_in_place(),
+                                       std::move(config.name), bytes);
   } catch (const Error& error) {
     why = error.what();
     return nullptr;

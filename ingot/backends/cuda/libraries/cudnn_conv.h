@@ -23,24 +23,41 @@ struct SharedHandle {
   std::mutex mutex;
 };
 
+/// How a convolution adds what a problem has besides a bias.
+enum class Addition : std::uint8_t {
+  fused,    ///< with what else follows, by an engine that compiles its kernel for it
+  in_place  ///< by any engine to what lies where the result will; nothing else follows
+};
+
 /// An engine with its knobs, ready to run one problem.
 class CudnnPlan final : public ConvCall {
  public:
-  CudnnPlan(std::shared_ptr<SharedHandle> shared, CudnnDescriptor plan, std::string name,
-            std::int64_t workspace_bytes)
+  CudnnPlan(std::shared_ptr<SharedHandle> shared, CudnnDescriptor plan, const ConvProblem& problem,
+            bool adds_in_place, std::string name, std::int64_t workspace_bytes)
       : shared_(std::move(shared)),
         plan_(std::move(plan)),
+        kind_(problem.kind),
+        adds_in_place_(adds_in_place),
+        result_bytes_(problem.result().bytes()),
         name_(std::move(name)),
         workspace_bytes_(workspace_bytes) {}
 
-  /// "engine 3 knobs 2=1,13=0": names the plan for this version of the library.
+  /// "engine 3 knobs 2=1,13=0", after "in place " where it adds so: names the plan for this version
+  /// of the library.
   [[nodiscard]] const std::string& name() const noexcept override { return name_; }
   [[nodiscard]] std::int64_t workspace_bytes() const noexcept override { return workspace_bytes_; }
   void enqueue(CUstream stream, const ConvMemory& memory, std::byte* workspace) const override;
+  [[nodiscard]] bool in_place() const noexcept override { return adds_in_place_; }
 
  private:
+  /// Moves the addend to where the result will lie, unless it lies there.
+  void place_addend(CUstream stream, const ConvMemory& memory) const;
+
   std::shared_ptr<SharedHandle> shared_;
   CudnnDescriptor plan_;
+  ConvKind kind_;
+  bool adds_in_place_;
+  std::int64_t result_bytes_;
   std::string name_;
   std::int64_t workspace_bytes_;
 };
@@ -49,7 +66,8 @@ class CudnnPlan final : public ConvCall {
 /// what the library said. Whoever uses one holds the handle's mutex.
 class ConvGraph {
  public:
-  ConvGraph(std::shared_ptr<SharedHandle> shared, const ConvProblem& problem);
+  ConvGraph(std::shared_ptr<SharedHandle> shared, const ConvProblem& problem,
+            Addition addition = Addition::fused);
 
   /// Engine configurations by the library's heuristics, best first, of those that are deterministic
   /// and round as the problem allows. `refused` gets "NAME: reason" of the others.
@@ -66,12 +84,16 @@ class ConvGraph {
   [[nodiscard]] std::unique_ptr<CudnnPlan> plan(Config config, std::string& why) const;
 
  private:
+  [[nodiscard]] bool adds_in_place() const {
+    return problem_.addend && addition_ == Addition::in_place;
+  }
   [[nodiscard]] std::string refusal(const CudnnDescriptor& config, Config& described) const;
   CudnnDescriptor tensor(std::int64_t id, const ConvTensor& tensor, bool is_virtual) const;
-  void add_epilogue(const ConvTensor& y);
+  void add_epilogue(const ConvTensor& sums);
 
   std::shared_ptr<SharedHandle> shared_;
   ConvProblem problem_;
+  Addition addition_;
   std::vector<CudnnDescriptor> parts_;  ///< tensors and operators that the operations name
   std::vector<CudnnDescriptor> operations_;
   CudnnDescriptor graph_;

@@ -74,11 +74,20 @@ class CudnnLibrary final : public ConvLibrary {
       if (!is_product(problem)) return nullptr;
       return as_convolution(products_->call(lt_problem(problem), *name), problem.kind);
     }
+    return plan_of(problem, *name);
+  }
+
+  /// The plan of that name; null when this library has none such.
+  [[nodiscard]] std::shared_ptr<const ConvCall> plan_of(const ConvProblem& problem,
+                                                        const std::string& name) const {
     const std::lock_guard lock(shared_->mutex);
-    const ConvGraph graph(shared_, problem);
-    std::optional<ConvGraph::Config> config = graph.config(*name);
-    std::string why;
-    return config ? graph.plan(std::move(*config), why) : nullptr;
+    for (const Addition addition : additions(problem)) {
+      const ConvGraph graph(shared_, problem, addition);
+      std::optional<ConvGraph::Config> config = graph.config(name);
+      std::string why;
+      if (config) return graph.plan(std::move(*config), why);
+    }
+    return nullptr;
   }
 
   std::shared_ptr<const ConvCall> choose(const ConvProblem& problem, const std::string& text,
@@ -114,37 +123,57 @@ class CudnnLibrary final : public ConvLibrary {
     return by_shared_handle(problem, calls[winner]);
   }
 
-  /// cuDNN's plans that can be built, best first as the heuristics have it: as many as are timed.
+  /// Which ways there are to add a tensor, best expected first. What is added to a forward result
+  /// is mostly read again, so that it would have to be moved.
+  static std::vector<Addition> additions(const ConvProblem& problem) {
+    if (!problem.addend || problem.kind == ConvKind::forward) return {Addition::fused};
+    return {Addition::in_place, Addition::fused};
+  }
+
+  /// cuDNN's plans that can be built, as many as are timed, best first as the heuristics have it.
   Calls plans(const ConvProblem& problem, std::string& why) {
     const std::size_t most = tune_ == Tune::off     ? 1
                              : tune_ == Tune::quick ? kQuickPlans
                                                     : static_cast<std::size_t>(-1);
     Calls found;
+    const std::lock_guard lock(shared_->mutex);
+    for (const Addition way : additions(problem)) {
+      if (found.empty() || tune_ == Tune::full) add_plans(problem, way, most, found, why);
+    }
+    return found;
+  }
+
+  /// Adds plans of one way of addition until there are `most`.
+  void add_plans(const ConvProblem& problem, Addition way, std::size_t most, Calls& found,
+                 std::string& why) {
+    const std::size_t before = found.size();
     std::vector<std::string> seen;
     std::vector<std::string> refused;
-    const std::lock_guard lock(shared_->mutex);
-    const ConvGraph graph(shared_, problem);
-    for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-      if (mode == CUDNN_HEUR_MODE_FALLBACK && !found.empty()) break;
-      try {
-        std::vector<ConvGraph::Config> fresh;
-        for (ConvGraph::Config& config : graph.configs(mode, refused)) {
-          if (std::ranges::find(seen, config.name) != seen.end()) continue;
-          seen.push_back(config.name);
-          fresh.push_back(std::move(config));
+    try {
+      const ConvGraph graph(shared_, problem, way);
+      for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+        if (mode == CUDNN_HEUR_MODE_FALLBACK && found.size() > before) break;
+        try {
+          std::vector<ConvGraph::Config> fresh;
+          for (ConvGraph::Config& config : graph.configs(mode, refused)) {
+            if (std::ranges::find(seen, config.name) != seen.end()) continue;
+            seen.push_back(config.name);
+            fresh.push_back(std::move(config));
+          }
+          std::ranges::move(tune_ == Tune::full
+                                ? all_plans(problem, way, graph, std::move(fresh), why)
+                                : first_plans(graph, std::move(fresh), most - found.size(), why),
+                            std::back_inserter(found));
+        } catch (const Error& error) {
+          why = error.what();
         }
-        std::ranges::move(tune_ == Tune::full
-                              ? all_plans(problem, graph, std::move(fresh), why)
-                              : first_plans(graph, std::move(fresh), most - found.size(), why),
-                          std::back_inserter(found));
-      } catch (const Error& error) {
-        why = error.what();
+        if (found.size() >= most) return;
       }
-      if (found.size() >= most) return found;
+    } catch (const Error& error) {
+      why = error.what();
     }
     if (found.empty() && !refused.empty()) why = refused.front();
     if (found.empty() && why.empty()) why = "the library knows no engine";
-    return found;
   }
 
   static Calls first_plans(const ConvGraph& graph, std::vector<ConvGraph::Config> configs,
@@ -159,7 +188,7 @@ class CudnnLibrary final : public ConvLibrary {
 
   /// Those that compile a kernel, which takes half a second, are built by all cores, each with a
   /// handle of its own that the plan keeps.
-  Calls all_plans(const ConvProblem& problem, const ConvGraph& graph,
+  Calls all_plans(const ConvProblem& problem, Addition way, const ConvGraph& graph,
                   std::vector<ConvGraph::Config> configs, std::string& why) const {
     Calls plans(configs.size());
     std::vector<std::string> whys(configs.size());
@@ -182,7 +211,7 @@ class CudnnLibrary final : public ConvLibrary {
       if (builder.handle == nullptr) builder.handle = std::make_shared<SharedHandle>();
       const std::lock_guard lock(builder.handle->mutex);
       if (builder.graph == nullptr) {
-        builder.graph = std::make_unique<ConvGraph>(builder.handle, problem);
+        builder.graph = std::make_unique<ConvGraph>(builder.handle, problem, way);
       }
       const std::size_t i = slow[task];
       std::optional<ConvGraph::Config> config = builder.graph->config(configs[i].name);
@@ -200,11 +229,7 @@ class CudnnLibrary final : public ConvLibrary {
   std::shared_ptr<const ConvCall> by_shared_handle(const ConvProblem& problem,
                                                    std::shared_ptr<const ConvCall> call) const {
     if (tune_ != Tune::full || is_lt_name(call->name())) return call;
-    const std::lock_guard lock(shared_->mutex);
-    const ConvGraph graph(shared_, problem);
-    std::optional<ConvGraph::Config> config = graph.config(call->name());
-    std::string why;
-    std::shared_ptr<const ConvCall> own = config ? graph.plan(std::move(*config), why) : nullptr;
+    std::shared_ptr<const ConvCall> own = plan_of(problem, call->name());
     return own != nullptr ? own : call;
   }
 

@@ -83,7 +83,7 @@ class LoneKernel {
  public:
   LoneKernel(const CudaKernel& kernel, const Program& program, const Operands& operands,
              const ColdTimer& timer, const CudaDevice& device)
-      : operands_(operands), scratch_(timer.allocate(kernel.scratch_bytes())) {
+      : kernel_(kernel), operands_(operands), scratch_(timer.allocate(kernel.scratch_bytes())) {
     Launch launch;
     launch.node = &kernel.node();
     launch.inputs.assign(kernel.inputs().begin(), kernel.inputs().end());
@@ -145,7 +145,7 @@ class LoneKernel {
     for (const Pointer& pointer : text.pointers) {
       ready.memory.push_back(pointer.slot < 0
                                  ? static_cast<std::byte*>(scratch_.data()) + pointer.offset
-                                 : operands_.at(pointer.slot));
+                                 : operands_.at(place_of(pointer.slot)));
     }
     if (text.library != nullptr) return;
     check(driver().ModuleGetFunction(&ready.function, modules_[text.module], text.name.c_str()),
@@ -161,6 +161,17 @@ class LoneKernel {
     ready.parameters.resize(ready.parameters.size() + kTail);
   }
 
+  /// The slot whose memory it shares: a result's is mostly that of the operand it may overwrite, as
+  /// in a step.
+  [[nodiscard]] int place_of(int slot) const {
+    const auto operands = static_cast<int>(kernel_.inputs().size());
+    for (int i = 0; i < operands; ++i) {
+      if (slot >= operands && kernel_.in_place(i, slot - operands)) return i;
+    }
+    return slot;
+  }
+
+  const CudaKernel& kernel_;
   const Operands& operands_;
   Buffer scratch_;
   StepSource source_;

@@ -37,17 +37,27 @@ std::int64_t ConvTensor::bytes() const {
   return (last + 1) * static_cast<std::int64_t>(dtype_size(dtype));
 }
 
+const ConvTensor& ConvProblem::result() const {
+  switch (kind) {
+    case ConvKind::input_grad: return x;
+    case ConvKind::weight_grad: return w;
+    case ConvKind::forward: break;
+  }
+  return y;
+}
+
 double ConvProblem::flops() const {
   return 2.0 * static_cast<double>(y.dims[0] * y.dims[1] * y.dims[2] * y.dims[3]) *
          static_cast<double>(w.dims[1] * w.dims[2] * w.dims[3]);
 }
 
 std::string ConvProblem::text() const {
-  return fmt::format(
-      "conv {} x={} w={} y={} pad={},{} stride={} dilation={}{}{}{}", kind_name(kind),
-      tensor_text(x), tensor_text(w), tensor_text(y), fmt::join(before, ","), fmt::join(after, ","),
-      fmt::join(stride, ","), fmt::join(dilation, ","), tf32 ? " tf32" : "",
-      bias ? fmt::format(" bias:{}", dtype_name(bias_dtype)) : "", relu ? " relu" : "");
+  return fmt::format("conv {} x={} w={} y={} pad={},{} stride={} dilation={}{}{}{}{}",
+                     kind_name(kind), tensor_text(x), tensor_text(w), tensor_text(y),
+                     fmt::join(before, ","), fmt::join(after, ","), fmt::join(stride, ","),
+                     fmt::join(dilation, ","), tf32 ? " tf32" : "",
+                     bias ? fmt::format(" bias:{}", dtype_name(bias_dtype)) : "",
+                     addend ? " addend" : "", relu ? " relu" : "");
 }
 
 bool wants_tf32(const Node& node) {
@@ -120,10 +130,10 @@ ConvProblemResult conv_problem(const Node& region) {
   if (!operands) return refuse("it is no convolution");
   const Node& node = *producer;
   const auto epilogue = library_epilogue(region, node, 1);
-  const bool bare = epilogue && epilogue->bias < 0 && !epilogue->relu;
-  if (!epilogue || (!bare && operands->kind != ConvKind::forward)) {
-    return refuse("the library has no such epilogue");
-  }
+  const bool sum_only = epilogue && epilogue->bias < 0 && !epilogue->relu;
+  const bool able = operands->kind == ConvKind::forward ||
+                    (sum_only && (operands->kind == ConvKind::input_grad || epilogue->addend < 0));
+  if (!epilogue || !able) return refuse("the library has no such epilogue");
   if (region.output_type().dtype != node.output_type().dtype ||
       region.outputs().front().layout != node.outputs().front().layout) {
     return refuse("its result is converted");
@@ -136,6 +146,12 @@ ConvProblemResult conv_problem(const Node& region) {
     if (problem.bias_dtype != DType::f32 && problem.bias_dtype != node.output_type().dtype) {
       return refuse(fmt::format("the library adds no {}", dtype_name(problem.bias_dtype)));
     }
+  }
+  problem.addend = epilogue->addend >= 0;
+  result.places.addend = epilogue->addend;
+  if (problem.addend &&
+      region.input(epilogue->addend).layout() != region.outputs().front().layout) {
+    return refuse("what is added lies otherwise");
   }
   const auto gives = static_cast<int>(region.inputs().size());
   result.places.workspace = gives + 1;

@@ -28,8 +28,11 @@ struct ConvProblem {
   bool tf32 = false;  ///< products of f32 may be rounded to tf32
   bool bias = false;  ///< added to y along its channels, in f32 or y's dtype
   DType bias_dtype = DType::f32;
+  bool addend = false;  ///< a tensor like the result is added, too
   bool relu = false;
 
+  /// The tensor of the three that is computed.
+  [[nodiscard]] const ConvTensor& result() const;
   [[nodiscard]] double flops() const;
   /// Everything that a choice of a plan depends on.
   [[nodiscard]] std::string text() const;
@@ -58,7 +61,7 @@ ConvTensorResult conv_tensor(const TensorType& type, const Layout& layout);
 /// result's, then comes the workspace.
 struct ConvPlaces {
   int x = -1, w = -1, y = -1;
-  int bias = -1;  ///< -1: none
+  int bias = -1, addend = -1;  ///< -1: none
   int workspace = -1;
 };
 

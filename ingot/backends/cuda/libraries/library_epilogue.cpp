@@ -32,6 +32,21 @@ bool lies_along(const Value& value, const Shape& shape, int axis) {
   return strides && strides->step[static_cast<std::size_t>(axis - lead)] == 1;
 }
 
+/// Whether the Value has the result's type: it may be added to it, element by element.
+bool is_like(const Value& value, const Node& producer) {
+  return value.type() == producer.output_type();
+}
+
+bool reads(const Node& node, const Value& value) {
+  return std::ranges::find(node.inputs(), value) != node.inputs().end();
+}
+
+/// Which of the Region's operands a Value in its body is; -1: it is made inside.
+int argument_of(const Value& value) {
+  if (&value.node()->op() != &argument_op()) return -1;
+  return static_cast<int>(value.node()->integer("index"));
+}
+
 }  // namespace
 
 std::optional<LibraryEpilogue> library_epilogue(const Node& node, const Node& producer, int axis) {
@@ -45,33 +60,60 @@ std::optional<LibraryEpilogue> library_epilogue(const Node& node, const Node& pr
     epilogue.relu = true;
     value = source_of(value.node()->input(0), false);
   }
-  if (is_addition(*value.node())) {
-    for (const int side : {0, 1}) {
-      const Value bias = source_of(value.node()->input(side), true);
-      if (&bias.node()->op() != &argument_op() || !lies_along(bias, shape, axis)) continue;
-      epilogue.bias = static_cast<int>(bias.node()->integer("index"));
-      value = source_of(value.node()->input(1 - side), false);
-      break;
+  const auto take = [&](const Value& bias, const Value& addend) {
+    if (epilogue.bias < 0 && argument_of(bias) >= 0 && lies_along(bias, shape, axis)) {
+      epilogue.bias = argument_of(bias);
+    } else if (epilogue.addend < 0 && argument_of(addend) >= 0 && is_like(addend, producer)) {
+      epilogue.addend = argument_of(addend);
+    } else {
+      return false;
     }
+    return true;
+  };
+  while (is_addition(*value.node())) {
+    const Node& sum = *value.node();
+    int side = 0;
+    while (side < 2 && !take(source_of(sum.input(side), true), source_of(sum.input(side), false))) {
+      ++side;
+    }
+    if (side == 2) return std::nullopt;
+    value = source_of(sum.input(1 - side), false);
   }
   if (value.node() != &producer) return std::nullopt;
   return epilogue;
 }
 
-bool joins_library(std::span<const Node* const> region, const Node& producer, const Node& consumer,
-                   int axis) {
+LibraryJoin joins_library(std::span<const Node* const> region, const Node& producer,
+                          const Node& consumer, int axis) {
   const auto is_inside = [&](const Value& value) {
     return std::ranges::find(region, value.node()) != region.end();
   };
-  if (std::ranges::any_of(region, [](const Node* node) { return is_relu(*node); })) {
-    return false;
+  const auto does = [&](const Node& node) {
+    if (is_relu(node) && is_inside(node.input(0))) return LibraryJoin::relu;
+    if (!is_addition(node)) return LibraryJoin::none;
+    for (const int side : {0, 1}) {
+      const Value other = node.input(1 - side);
+      if (!is_inside(node.input(side)) || is_inside(other)) continue;
+      if (lies_along(source_of(other, true), producer.output_type().shape, axis)) {
+        return LibraryJoin::bias;
+      }
+      if (is_like(other, producer)) return LibraryJoin::addend;
+    }
+    return LibraryJoin::none;
+  };
+  // Each of them once, in a chain that ends with the ReLU.
+  const LibraryJoin joins = does(consumer);
+  for (const Node* const node : region) {
+    if (node == &producer) continue;
+    const LibraryJoin before = does(*node);
+    if (before == LibraryJoin::none || before == LibraryJoin::relu || before == joins) {
+      return LibraryJoin::none;
+    }
+    for (const Value& input : node->inputs()) {
+      if (is_inside(input) && reads(consumer, input)) return LibraryJoin::none;
+    }
   }
-  if (is_relu(consumer)) return is_inside(consumer.input(0));
-  if (!is_addition(consumer) || region.size() > 1) return false;
-  return std::ranges::any_of(consumer.inputs(), [&](const Value& input) {
-    return !is_inside(input) &&
-           lies_along(source_of(input, true), producer.output_type().shape, axis);
-  });
+  return joins;
 }
 
 const Node* contraction_of(const Node& node) {
@@ -81,8 +123,7 @@ const Node* contraction_of(const Node& node) {
 
 int operand_of(const Node& node, const Node& producer, int operand) {
   if (&producer == &node) return operand;
-  const Node& source = *producer.input(operand).node();
-  return &source.op() == &argument_op() ? static_cast<int>(source.integer("index")) : -1;
+  return argument_of(producer.input(operand));
 }
 
 }  // namespace ingot::cuda

@@ -10,12 +10,13 @@ namespace ingot::cuda {
 
 LibraryKernel::LibraryKernel(const KernelProblem& problem, std::string library,
                              const std::string& plan, std::shared_ptr<const LibraryCall> call,
-                             std::int64_t scratch_bytes, double flops)
+                             std::int64_t scratch_bytes, double flops, int overwrites)
     : CudaKernel(problem, fmt::format("{} {}", library, plan)),
       library_(std::move(library)),
       call_(std::move(call)),
       scratch_bytes_(scratch_bytes),
-      flops_(flops) {}
+      flops_(flops),
+      overwrites_(overwrites) {}
 
 std::vector<Stage> LibraryKernel::stages(const StageRequest&) const {
   Stage stage;

@@ -43,10 +43,11 @@ double LtProblem::flops() const {
 }
 
 std::string LtProblem::text() const {
-  return fmt::format(
-      "product a={} b={} d={}{}{}{}{}", matrix_text(a, batch), matrix_text(b, batch),
-      matrix_text(d, batch), batch > 1 ? fmt::format(" batch={}", batch) : "", tf32 ? " tf32" : "",
-      bias ? fmt::format(" bias:{}", dtype_name(bias_dtype)) : "", relu ? " relu" : "");
+  return fmt::format("product a={} b={} d={}{}{}{}{}{}", matrix_text(a, batch),
+                     matrix_text(b, batch), matrix_text(d, batch),
+                     batch > 1 ? fmt::format(" batch={}", batch) : "", tf32 ? " tf32" : "",
+                     bias ? fmt::format(" bias:{}", dtype_name(bias_dtype)) : "",
+                     addend ? " addend" : "", relu ? " relu" : "");
 }
 
 LtProblemResult lt_problem(const Node& node) {
@@ -85,6 +86,12 @@ LtProblemResult lt_problem(const Node& node) {
   p.tf32 = wants_tf32(product);
   p.relu = epilogue->relu;
   p.bias = epilogue->bias >= 0;
+  p.addend = epilogue->addend >= 0;
+  // Not every algorithm that the library offers for both runs.
+  if (p.addend && (p.bias || p.relu)) return refuse("the library adds a matrix alone");
+  if (p.addend && !is_plain(node.input(epilogue->addend).layout())) {
+    return refuse("a matrix is not plain");
+  }
   if (p.bias) p.bias_dtype = node.input_type(static_cast<std::size_t>(epilogue->bias)).dtype;
   if (p.bias && p.bias_dtype != DType::f32 && p.bias_dtype != p.d.dtype) {
     return refuse(fmt::format("the library adds no {}", dtype_name(p.bias_dtype)));
@@ -92,12 +99,14 @@ LtProblemResult lt_problem(const Node& node) {
   result.a = operand_of(node, product, 1);
   result.b = operand_of(node, product, 0);
   result.bias = epilogue->bias;
+  result.addend = epilogue->addend;
   result.result = static_cast<int>(node.inputs().size());
   if (result.a < 0 || result.b < 0) return refuse("an operand is made inside");
   return result;
 }
 
 bool is_product(const ConvProblem& p) {
+  if (p.addend && (p.bias || p.relu)) return false;
   const auto dense = [](const ConvTensor& t) {
     return t.strides[1] == 1 && t.strides[3] == t.dims[1] &&
            t.strides[2] == t.dims[1] * t.dims[3] && t.strides[0] == t.strides[2] * t.dims[2];
@@ -113,6 +122,7 @@ LtProblem lt_problem(const ConvProblem& conv) {
   p.tf32 = conv.tf32;
   p.bias = conv.bias;
   p.bias_dtype = conv.bias_dtype;
+  p.addend = conv.addend;
   p.relu = conv.relu;
   switch (conv.kind) {
     case ConvKind::input_grad:

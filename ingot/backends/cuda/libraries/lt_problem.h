@@ -18,13 +18,14 @@ struct LtMatrix {
   bool transposed = false;  ///< an operand that is read so
 };
 
-/// d = op(a) op(b), then the bias, one number a row, then the ReLU.
+/// d = op(a) op(b), plus a matrix like d, or the bias, one number a row, then the ReLU.
 struct LtProblem {
   LtMatrix a, b, d;
   std::int64_t batch = 1;
   bool tf32 = false;  ///< products of f32 may be rounded to tf32
   bool bias = false;
   DType bias_dtype = DType::f32;
+  bool addend = false;
   bool relu = false;
 
   [[nodiscard]] double flops() const;
@@ -36,13 +37,14 @@ struct LtProblem {
 /// Node's operands `b` and `a` (rows that lie one after the other are columns).
 struct LtProblemResult {
   LtProblem problem;
-  int a = -1, b = -1, bias = -1;  ///< which operands of the Node
-  int result = 0;                 ///< their number
+  int a = -1, b = -1, bias = -1, addend = -1;  ///< which operands of the Node
+  int result = 0;                              ///< their number
   Support support;
 };
 LtProblemResult lt_problem(const Node& node);
 
-/// Whether a convolution is a product of matrices: 1x1, stride 1, no padding, channels innermost.
+/// Whether a convolution is a product of matrices: 1x1, stride 1, no padding, channels innermost,
+/// followed by what the library does.
 bool is_product(const ConvProblem& problem);
 /// A convolution that is one: its a, b and d are two of the convolution's tensors and the result.
 LtProblem lt_problem(const ConvProblem& conv);

@@ -80,7 +80,9 @@ std::shared_ptr<const LtCall> ProductLibrary::choose(const LtProblem& problem,
     const ColdTimer timer(device_);
     const Buffer a = timer.random(bytes_of(problem.a, problem.batch), problem.a.dtype, 1);
     const Buffer b = timer.random(bytes_of(problem.b, problem.batch), problem.b.dtype, 2);
-    const Buffer d = timer.allocate(bytes_of(problem.d, problem.batch));
+    const std::int64_t result_bytes = bytes_of(problem.d, problem.batch);
+    const Buffer d = timer.allocate(result_bytes);
+    const Buffer addend = timer.random(problem.addend ? result_bytes : 0, problem.d.dtype, 4);
     const Buffer bias = timer.random(problem.d.rows * 4, problem.bias_dtype, 3);
     std::int64_t most = 0;
     std::vector<std::string> names;
@@ -90,7 +92,7 @@ std::shared_ptr<const LtCall> ProductLibrary::choose(const LtProblem& problem,
     }
     const Buffer workspace = timer.allocate(most);
     const auto at = [](const Buffer& buffer) { return static_cast<std::byte*>(buffer.data()); };
-    const LtMemory memory{at(a), at(b), at(d), at(bias)};
+    const LtMemory memory{at(a), at(b), at(d), at(bias), at(addend)};
     winner = fastest(text, names, tune_, [&](std::size_t i, int repeats) {
       return timer.seconds(
           [&](CUstream stream) { able[i]->enqueue(stream, memory, at(workspace)); }, repeats);
