@@ -418,6 +418,18 @@ CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
                        from_host ? copy->srcHost : host(copy->srcDevice), copy->WidthInBytes};
   return CUDA_SUCCESS;
 }
+CUresult cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode handle,
+                                        const CUDA_KERNEL_NODE_PARAMS* params) {
+  auto& nodes = reinterpret_cast<Graph*>(exec)->nodes;
+  const std::size_t index = reinterpret_cast<std::size_t>(handle) - 1;
+  if (index >= nodes.size()) return CUDA_ERROR_INVALID_VALUE;
+  return ingot::emulator::relaunch(
+      nodes[index],
+      make_launch(params->func, {params->gridDimX, params->gridDimY, params->gridDimZ},
+                  {params->blockDimX, params->blockDimY, params->blockDimZ},
+                  params->sharedMemBytes),
+      params->kernelParams);
+}
 CUresult cuGraphDestroy(CUgraph graph) {
   delete reinterpret_cast<Graph*>(graph);
   return CUDA_SUCCESS;

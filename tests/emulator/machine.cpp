@@ -113,15 +113,15 @@ CUresult submit(CUstream handle, Node node) {
 
 }  // namespace
 
-CUresult submit(CUstream stream, Work work) {
-  return submit(stream, Node{std::move(work), {}, {}});
-}
+CUresult submit(CUstream stream, Work work) { return submit(stream, Node{std::move(work), {}}); }
 
 CUresult submit_copy(CUstream stream, const CopyWork& copy) {
-  return submit(stream, Node{{}, {}, copy});
+  return submit(stream, Node{{}, {}, copy, false});
 }
 
-CUresult launch(const Launch& launch, CUstream stream, void** arguments) {
+namespace {
+
+CUresult check_launch(const Launch& launch) {
   const GridLaunch& grid = launch.grid;
   const unsigned threads = grid.block.x * grid.block.y * grid.block.z;
   const unsigned blocks = grid.grid.x * grid.grid.y * grid.grid.z;
@@ -135,17 +135,35 @@ CUresult launch(const Launch& launch, CUstream stream, void** arguments) {
   if (grid.cooperative && blocks > fit * static_cast<unsigned>(multiprocessors())) {
     return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
   }
-  // Parameters are taken at the launch.
+  return CUDA_SUCCESS;
+}
+
+/// The kernel with its parameters as they are now.
+Work work_of(const Launch& launch, void** arguments) {
   std::vector<std::vector<std::byte>> kept;
   for (std::size_t i = 0; i < launch.function->sizes.size(); ++i) {
     const auto* from = static_cast<const std::byte*>(arguments[i]);
     kept.emplace_back(from, from + launch.function->sizes[i]);
   }
-  return submit(stream, [launch, kept = std::move(kept)]() mutable {
+  return [launch, kept = std::move(kept)]() mutable {
     std::vector<void*> pointers;
     for (auto& parameter : kept) pointers.push_back(parameter.data());
     return run_kernel(launch, pointers.data());
-  });
+  };
+}
+
+}  // namespace
+
+CUresult launch(const Launch& launch, CUstream stream, void** arguments) {
+  if (const CUresult bad = check_launch(launch); bad != CUDA_SUCCESS) return bad;
+  return submit(stream, Node{work_of(launch, arguments), {}, {}, true});
+}
+
+CUresult relaunch(Node& node, const Launch& launch, void** arguments) {
+  if (!node.is_kernel) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult bad = check_launch(launch); bad != CUDA_SUCCESS) return bad;
+  node.work = work_of(launch, arguments);
+  return CUDA_SUCCESS;
 }
 
 CUresult replay(const Graph& graph) {

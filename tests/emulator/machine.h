@@ -37,6 +37,7 @@ struct Node {
   Work work;  ///< empty: the copy
   std::vector<std::size_t> after;
   CopyWork copy{};
+  bool is_kernel = false;
 };
 
 struct Graph {
@@ -97,6 +98,8 @@ class Memory {
 CUresult submit(CUstream stream, Work work);
 CUresult submit_copy(CUstream stream, const CopyWork& copy);
 CUresult launch(const Launch& launch, CUstream stream, void** arguments);
+/// Gives a kernel's node another launch.
+CUresult relaunch(Node& node, const Launch& launch, void** arguments);
 /// In an order that the nodes' edges allow; INGOT_EMULATOR_ORDER=late: as late in the order of
 /// capture as possible, so that a missing edge shows.
 CUresult replay(const Graph& graph);

@@ -32,6 +32,10 @@ struct GraphHandles {
 
 // One lane for what the step waits for, and others for what has time.
 constexpr int kLanes = 3;
+// Below so many bytes a copy of a feed takes no longer than to change its readers' parameters.
+constexpr std::int64_t kLeastInPlace = 1 << 20;
+// Of a feed that kernels read where it lies: they load vectors.
+constexpr std::uintptr_t kAlignment = 16;
 
 /// Streams and events that exist to be captured.
 class CaptureHandles {
@@ -102,8 +106,9 @@ class GraphRunner final : public StepRunner {
   }
 
  protected:
-  /// A step reads its feeds where the captured copies put them.
-  [[nodiscard]] std::int64_t feed_bytes(std::size_t i, int, const FeedMemory&) const override {
+  /// A step reads its feeds where the captured copies put them, or where they lie.
+  [[nodiscard]] std::int64_t feed_bytes(std::size_t i, int, const FeedMemory& feed) const override {
+    if (is_in_place(i, feed)) return 0;
     return std::max<std::int64_t>(program().feeds[i].type.bytes(), 1);
   }
   [[nodiscard]] std::int64_t staged_bytes(std::size_t i, int,
@@ -112,15 +117,34 @@ class GraphRunner final : public StepRunner {
   }
 
  private:
-  /// A feed on its way into the step's own memory: a node whose source may change.
+  /// A feed on its way into the step's own memory, a node whose source may change; or in place,
+  /// where parameters of the kernels that read it change.
   struct FeedNode {
     CUgraphNode node = nullptr;
     const std::byte* source = nullptr;
     std::size_t bytes = 0;
+    bool in_place = false;
   };
 
+  /// Whether a step's kernels read the feed where it lies: a large one that no library reads.
+  [[nodiscard]] bool is_in_place(std::size_t i, const FeedMemory& feed) const {
+    if (program().feeds[i].type.bytes() < kLeastInPlace) return false;
+    if (feed.on_device && (reinterpret_cast<std::uintptr_t>(feed.data) % kAlignment != 0 ||
+                           feed.stride % static_cast<std::int64_t>(kAlignment) != 0)) {
+      return false;
+    }
+    return std::ranges::none_of(source().kernels, [&](const KernelText& text) {
+      return text.library != nullptr && reads(text, i);
+    });
+  }
+  [[nodiscard]] bool reads(const KernelText& text, std::size_t feed) const {
+    return std::ranges::any_of(text.pointers, [&](const Pointer& pointer) {
+      return pointer.slot == program().feeds[feed].slot;
+    });
+  }
+
   void run_step(int step, std::span<const FeedMemory> feeds) {
-    if (feeds_.empty()) make_feeds();
+    place_feeds(feeds);
     for (std::size_t i = 0; i < feeds.size(); ++i) {
       const std::byte* const data = feeds[i].data + feeds[i].stride * step;
       set_source(feeds_[i], i, feeds[i].on_device ? data : stage(i, data));
@@ -136,13 +160,20 @@ class GraphRunner final : public StepRunner {
     rings_.release(stream());
   }
 
-  void make_feeds() {
+  /// Gives feeds memory of the step's own unless they are read where they lie.
+  void place_feeds(std::span<const FeedMemory> feeds) {
+    const bool fresh = feeds_.empty();
     feeds_.resize(program().feeds.size());
     for (std::size_t i = 0; i < feeds_.size(); ++i) {
+      const bool in_place = is_in_place(i, feeds[i]);
+      if (!fresh && in_place == feeds_[i].in_place) continue;
       feeds_[i].bytes = static_cast<std::size_t>(program().feeds[i].type.bytes());
-      feed_data()[i] = feed_buffer(i, feed_bytes(i, 1, {}));
+      feeds_[i].in_place = in_place;
+      feeds_[i].source = nullptr;
+      if (!in_place) feed_data()[i] = feed_buffer(i, feed_bytes(i, 1, feeds[i]));
+      graph_.drop();
+      unbind();
     }
-    unbind();
   }
 
   const std::byte* stage(std::size_t i, const std::byte* data) {
@@ -153,6 +184,7 @@ class GraphRunner final : public StepRunner {
   void set_source(FeedNode& feed, std::size_t i, const std::byte* source) {
     if (feed.source == source) return;
     feed.source = source;
+    if (feed.in_place) return set_readers(i, source);
     if (graph_.exec == nullptr) return;
     if (feed.node == nullptr) return graph_.drop();
     CUDA_MEMCPY3D copy{};
@@ -163,6 +195,37 @@ class GraphRunner final : public StepRunner {
     copy.Height = copy.Depth = 1;
     check(driver().GraphExecMemcpyNodeSetParams(graph_.exec, feed.node, &copy, device().context()),
           "moving a feed");
+  }
+
+  /// Tells the kernels that read a feed in place where it lies.
+  void set_readers(std::size_t feed, const std::byte* data) {
+    feed_data()[feed] = const_cast<std::byte*>(data);
+    if (!bound()) return;
+    for (std::size_t k = 0; k < source().kernels.size(); ++k) {
+      const KernelText& text = source().kernels[k];
+      if (!reads(text, feed)) continue;
+      Loaded& kernel = loaded()[k];
+      for (std::size_t p = 0; p < text.pointers.size(); ++p) {
+        if (text.pointers[p].slot != program().feeds[feed].slot) continue;
+        kernel.parameters[p] = reinterpret_cast<std::uint64_t>(address_of(text.pointers[p]));
+      }
+      if (graph_.exec != nullptr) set_parameters(k);
+    }
+  }
+
+  void set_parameters(std::size_t k) {
+    if (readers_[k] == nullptr) return graph_.drop();
+    Loaded& kernel = loaded()[k];
+    void* arguments[] = {kernel.parameters.data()};
+    CUDA_KERNEL_NODE_PARAMS node{};
+    node.func = kernel.function;
+    node.gridDimX = kernel.blocks;
+    node.gridDimY = node.gridDimZ = 1;
+    node.blockDimX = static_cast<unsigned>(source().kernels[k].threads);
+    node.blockDimY = node.blockDimZ = 1;
+    node.sharedMemBytes = static_cast<unsigned>(source().kernels[k].shared_bytes);
+    node.kernelParams = arguments;
+    check(driver().GraphExecKernelNodeSetParams(graph_.exec, readers_[k], &node), "moving a feed");
   }
 
   /// The step kernel by kernel, to see which one makes the driver take memory.
@@ -178,7 +241,7 @@ class GraphRunner final : public StepRunner {
   }
 
   void copy_feed_in(std::size_t i) {
-    if (feeds_[i].bytes == 0) return;
+    if (feeds_[i].bytes == 0 || feeds_[i].in_place) return;
     check(driver().MemcpyDtoDAsync(device_pointer(feed_data()[i]), device_pointer(feeds_[i].source),
                                    feeds_[i].bytes, stream()),
           "copying a feed");
@@ -187,16 +250,33 @@ class GraphRunner final : public StepRunner {
   void capture_feeds() {
     for (std::size_t i = 0; i < feeds_.size(); ++i) {
       FeedNode& feed = feeds_[i];
-      if (feed.bytes == 0) continue;
+      if (feed.bytes == 0 || feed.in_place) continue;
       copy_feed_in(i);
-      CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-      const CUgraphNode* last = nullptr;
-      std::size_t count = 0;
-      check(driver().StreamGetCaptureInfo(stream(), &status, nullptr, nullptr, &last, nullptr,
-                                          &count),
-            "capturing a feed");
-      if (count == 1) feed.node = last[0];
+      feed.node = last_captured(stream());
     }
+  }
+
+  /// The node that the stream was given last; null where there are several.
+  [[nodiscard]] static CUgraphNode last_captured(CUstream stream) {
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+    const CUgraphNode* last = nullptr;
+    std::size_t count = 0;
+    check(driver().StreamGetCaptureInfo(stream, &status, nullptr, nullptr, &last, nullptr, &count),
+          "capturing a feed");
+    return count == 1 ? last[0] : nullptr;
+  }
+
+  [[nodiscard]] bool reads_in_place(const KernelText& text) const {
+    for (std::size_t i = 0; i < feeds_.size(); ++i) {
+      if (feeds_[i].in_place && reads(text, i)) return true;
+    }
+    return false;
+  }
+
+  /// A kernel of the graph, of which it is noted whether a feed may move.
+  void capture_kernel(std::size_t k, CUstream stream, bool after_kernel) {
+    launch(k, stream, after_kernel);
+    if (reads_in_place(source().kernels[k])) readers_[k] = last_captured(stream);
   }
 
   /// `after_kernel`: what it waits for is one generated kernel alone, which lets it begin early.
@@ -233,6 +313,7 @@ class GraphRunner final : public StepRunner {
     check(driver().StreamBeginCapture(stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
           "capturing the step");
     CaptureHandles handles(kLanes - 1);
+    readers_.assign(source().kernels.size(), nullptr);
     try {
       capture_lanes(handles);
     } catch (...) {
@@ -253,7 +334,7 @@ class GraphRunner final : public StepRunner {
     capture_feeds();
     timer_->mark(0, stream());
     for (std::size_t k = 0; k < source().kernels.size(); ++k) {
-      launch(k, stream(), false);
+      capture_kernel(k, stream(), false);
       timer_->mark(k + 1, stream());
     }
   }
@@ -278,7 +359,7 @@ class GraphRunner final : public StepRunner {
         check(driver().StreamWaitEvent(on, done[static_cast<std::size_t>(other)], 0),
               "waiting for a lane");
       }
-      launch(k, on, after_kernel[lane] && nodes[k].waits.empty());
+      capture_kernel(k, on, after_kernel[lane] && nodes[k].waits.empty());
       after_kernel[lane] = early_starts && source().kernels[k].library == nullptr;
       if (nodes[k].awaited) done[k] = handles.record(on);
     }
@@ -290,6 +371,7 @@ class GraphRunner final : public StepRunner {
   }
 
   std::vector<FeedNode> feeds_;
+  std::vector<CUgraphNode> readers_;  ///< by kernel, of those that read a feed in place
   FeedRings rings_{shared_device()};
   GraphHandles graph_;
   std::unique_ptr<KernelTimer> timer_;  ///< of a profile
