@@ -6,13 +6,14 @@ BASE ?=
 DEVICE ?= cpu
 DIGITS := build/data/digits.png
 
-.PHONY: help demo test test-full check bench docs format clean
+.PHONY: help demo test test-full check tidy bench docs format clean
 
 help:
 	@echo "make demo       train LeNet on real handwritten digits"
 	@echo "make test       build and run the tests, with sanitizers and source checks"
 	@echo "make test-full  every test there is, under every configuration"
 	@echo "make check      format, layer and file checks alone"
+	@echo "make tidy       clang-tidy on what differs from the remote's main branch, or from BASE=COMMIT"
 	@echo "make bench      speed against the last commit (BASE=COMMIT), pair by pair; fails above 5 %"
 	@echo "make docs       write docs/ops anew from the ops' records"
 	@echo "make format     format the sources"
@@ -39,6 +40,11 @@ check:
 	@python3 scripts/format.py --check
 	@python3 scripts/check_layers.py
 	@python3 scripts/check_files.py
+
+tidy:
+	@scripts/setup.sh full
+	@cmake --preset release -Wno-dev >/dev/null
+	@python3 scripts/tidy.py $(if $(BASE),--base $(BASE))
 
 bench:
 	@scripts/setup.sh build

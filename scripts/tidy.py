@@ -3,8 +3,9 @@
 
     tidy.py [--base COMMIT] [--all] [--build build/release]
 
-Reads compile_commands.json of the build folder. A changed header is seen through the sources of its
-folder. Exits 1 on a finding.
+The base is where HEAD left COMMIT, or without one the remote's main branch; where that is HEAD
+itself, or there is no remote, the commit before. Reads compile_commands.json of the build folder.
+A changed header is seen through the sources of its folder. Exits 1 on a finding.
 """
 
 import argparse
@@ -19,17 +20,31 @@ from pathlib import Path
 from project_files import ROOT
 
 
-def git(*words):
-    return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True)
+def git(*words, root=ROOT):
+    """What git prints, or None where it fails."""
+    result = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True)
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
-def changed_files(base):
-    """Files that differ from `base`, uncommitted and new ones included; None without such a base."""
-    diff = git("diff", "--name-only", base)
-    if diff.returncode != 0:
-        return None
-    new = git("ls-files", "-o", "--exclude-standard").stdout
-    return sorted(set(diff.stdout.splitlines()) | set(new.splitlines()))
+def base_commit(given=None, root=ROOT):
+    """The commit to compare with; None when there is only one."""
+    if given:
+        base = git("merge-base", "HEAD", given, root=root)
+        if base is None:
+            sys.exit(f'tidy: no commit "{given}" that HEAD has an ancestor in common with')
+        return base
+    for branch in ("origin/HEAD", "origin/main"):
+        base = git("merge-base", "HEAD", branch, root=root)
+        if base and base != git("rev-parse", "HEAD", root=root):
+            return base
+    return git("rev-parse", "--verify", "--quiet", "HEAD~1", root=root)
+
+
+def changed_files(base, root=ROOT):
+    """Files that differ from `base`, uncommitted and new ones included."""
+    diff = git("diff", "--name-only", base, root=root).splitlines()
+    new = git("ls-files", "-o", "--exclude-standard", root=root).splitlines()
+    return sorted(set(diff) | set(new))
 
 
 def select(sources, changed):
@@ -42,7 +57,7 @@ def select(sources, changed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--base", default="HEAD~1")
+    parser.add_argument("--base", metavar="COMMIT")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
     options = parser.parse_args()
@@ -52,11 +67,12 @@ def main():
     commands = json.loads((options.build / "compile_commands.json").read_text())
     sources = sorted(str(Path(entry["file"]).relative_to(ROOT)) for entry in commands)
     if not options.all:
-        changed = changed_files(options.base)
-        if changed is None:
-            print(f"tidy: no commit {options.base}, looking at everything")
+        base = base_commit(options.base)
+        if base is None:
+            print("tidy: no earlier commit, looking at everything")
         else:
-            sources = select(sources, changed)
+            print(f"tidy: what differs from {git('log', '-1', '--format=%h %s', base)}", flush=True)
+            sources = select(sources, changed_files(base))
 
     def run(source):
         result = subprocess.run([program, "-p", options.build, "--quiet", source], cwd=ROOT,
