@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/backends/cpu/cpu_machine.h"
@@ -71,27 +73,48 @@ TEST(Conv, OnednnTakesTheUsualCasesOfFullBlocks) {
   }
 }
 
-TEST(Conv, DepthwiseWeightGradientsHaveTheirOwnKernel) {
+TEST(Conv, DepthwiseSaysWhatItLeavesToOthers) {
   const CpuBackend backend({.threads = 1});
-  const auto refusal = [&](const ConvCase& conv) {
-    const ConvNodes nodes = make_conv_nodes(conv, DType::f32, &backend);
-    return supports(backend, *nodes.weight_grad, "depthwise").reason;
+  const auto reason = [&](const Node* node) {
+    return supports(backend, *node, "depthwise").reason;
   };
+  const std::set<std::string> forward{"depthwise, 7x7"};
+  const std::set<std::string> input_grad{
+      "depthwise",      "depthwise, stride 2",      "depthwise, long rows, stride 2",
+      "depthwise, 7x7", "depthwise, 5x5, stride 2", "depthwise, wider than the image"};
   for (const ConvCase& conv : conv_cases()) {
+    SCOPED_TRACE(conv.name);
     const ConvNodes nodes = make_conv_nodes(conv, DType::f32, &backend);
     if (nodes.forward->outputs()[0].layout.is_plain()) continue;
-    const bool depthwise = conv.name.starts_with("depthwise");
-    const bool left = nodes.forward->output_type().shape[3] < 48 &&
-                      supports(backend, *nodes.weight_grad, "onednn");
-    const std::string rows =
-        fmt::format("leaves rows of {} columns to oneDNN", nodes.forward->output_type().shape[3]);
-    EXPECT_EQ(refusal(conv), !depthwise ? "takes a group for each channel"
-                             : left     ? rows
-                                        : "")
-        << conv.name;
+    for (const Node* node : nodes.all()) {
+      if (!conv.name.starts_with("depthwise")) {
+        EXPECT_EQ(reason(node), "takes a group for each channel");
+        continue;
+      }
+      const std::int64_t out = nodes.forward->output_type().shape[3];
+      const auto& [stride, padding, dilation, groups, math] = conv.options;
+      bool ours = (node == nodes.forward ? forward : input_grad).contains(conv.name);
+      std::string left = fmt::format(
+          "leaves {}x{} kernels of stride {} and dilation {} on rows of {} columns to oneDNN",
+          conv.w[2], conv.w[3], stride[1], dilation[1], conv.x[3]);
+      if (node == nodes.weight_grad) {
+        ours = out >= 48;
+        left = fmt::format("leaves rows of {} columns to oneDNN", out);
+      }
+      const bool has_library = supports(backend, *node, "onednn").ok;
+      EXPECT_EQ(reason(node), has_library && !ours ? left : "") << node->op().name;
+    }
   }
-  EXPECT_EQ(refusal({"odd", {2, 20, 8, 8}, {20, 1, 3, 3}, {.groups = 20}}),
+  const auto plain = [&](std::int64_t channels, std::int64_t columns) {
+    return make_conv_nodes(
+        {"plain", {2, channels, 8, columns}, {channels, 1, 3, 3}, {.groups = channels}});
+  };
+  EXPECT_EQ(reason(plain(20, 10).forward), "");
+  EXPECT_EQ(reason(plain(20, 10).input_grad), "");
+  EXPECT_EQ(reason(plain(20, 10).weight_grad),
             "takes full blocks of channels, got input plain, weights plain, output plain");
+  EXPECT_EQ(reason(plain(20, 66).forward), "leaves rows of 64 columns to direct products");
+  EXPECT_EQ(reason(plain(3, 10).forward), "takes 4 channels and more, got 3");
 }
 
 TEST(Conv, ALimitOfTheInstructionsAfterOneDnnsFirstUseIsAnError) {

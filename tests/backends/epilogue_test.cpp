@@ -93,6 +93,21 @@ TEST(Epilogue, BiasAndReluAreTheDirectConvolutionsOwn) {
   }
 }
 
+TEST(Epilogue, BiasAndReluAreTheDepthwiseConvolutionsOwn) {
+  const CpuBackend backend({.threads = 1});
+  for (const std::int64_t channels : {32, 21}) {  // those that fill blocks, and others
+    RegionBuilder builder;
+    const Value x = builder.operand({DType::f32, {2, channels, 9, 20}});
+    const Value w = builder.operand({DType::f32, {channels, 1, 7, 7}});
+    const Value bias = builder.operand({DType::f32, {1, channels, 1, 1}});
+    const Value y = bias + ops::conv2d(x, w, {.padding = {3, 3, 3, 3}, .groups = channels});
+    const Node& region = builder.finish({ops::relu(y)}, backend);
+    expect_region(region);
+    EXPECT_EQ(run_node(region, random_operands(region), backend).kernel,
+              "depthwise with bias and relu");
+  }
+}
+
 TEST(Epilogue, ReluKeepsNan) {
   const CpuBackend backend({.threads = 1});
   RegionBuilder builder;

@@ -18,18 +18,6 @@ constexpr std::int64_t kMostGroups = 16;
 /// With shorter rows than these oneDNN is faster, where it has a kernel.
 constexpr std::int64_t kLongRow = 48;
 
-/// Channels per block of all three Values; 0 when they lie in other layouts.
-std::int64_t depthwise_block(const ConvValues& values) {
-  for (const std::int64_t block : {8, 16}) {
-    const Layout activation = Layout::channels_blocked(block);
-    if (values.x->layout == activation && values.y->layout == activation &&
-        values.w->layout == Layout({}, {{0, block}})) {
-      return block;
-    }
-  }
-  return 0;
-}
-
 class DepthwiseWeightGrad final : public Kernel {
  public:
   DepthwiseWeightGrad(const KernelProblem& problem, const CpuBackend& backend)
@@ -87,12 +75,58 @@ bool library_takes([[maybe_unused]] const Node& node, [[maybe_unused]] const Bac
 #endif
 }
 
+/// conv2d in plain layouts may have several channels of the output for each of the input.
+bool is_plain_correlate(const ConvProblem& p, ConvKind kind, const ConvValues& values) {
+  const bool one_each = p.groups > 1 && p.groups == p.ic;
+  return one_each && (p.depthwise() || kind == ConvKind::forward) &&
+         kind != ConvKind::weight_grad && values.x->layout.is_plain() &&
+         values.w->layout.is_plain() && values.y->layout.is_plain();
+}
+
+Support supports_plain(const ConvProblem& p) {
+  // Fewer would leave most of a vector empty.
+  constexpr std::int64_t kFewChannels = 4;
+  if (p.oc < kFewChannels) {
+    return Support::no(fmt::format("takes {} channels and more, got {}", kFewChannels, p.oc));
+  }
+  // Few products for each element do not pay for gathering it; shifted rows fill vectors, too.
+  constexpr std::int64_t kWideRow = 64;
+  if (p.ow >= kWideRow && p.kw <= 3 && p.stride_w == 1) {
+    return Support::no(fmt::format("leaves rows of {} columns to direct products", p.ow));
+  }
+  return Support::yes();
+}
+
+/// Blocks of channels, where oneDNN has a kernel, too.
+Support beside_library(const ConvProblem& p, ConvKind kind) {
+  if (kind == ConvKind::weight_grad) {
+    if (p.ow >= kLongRow) return Support::yes();
+    return Support::no(fmt::format("leaves rows of {} columns to oneDNN", p.ow));
+  }
+  // Ours reads a column once for all taps, which pays for many of them; oneDNN's data gradients
+  // begin and end rows slowly, and those of strides compute with zeros.
+  const std::int64_t widest = p.stride_w == 1 ? 7 : 5;
+  const bool code = p.dilation_w == 1 && p.kw % 2 == 1 && p.kw >= 3 && p.kw <= widest;
+  const bool gradient = kind == ConvKind::input_grad;
+  constexpr std::int64_t kShortRow = 8;
+  if (code && p.stride_w == 1 && (p.kw == 7 || (gradient && p.iw <= kShortRow))) {
+    return Support::yes();
+  }
+  if (code && gradient && p.stride_w == 2) return Support::yes();
+  return Support::no(fmt::format(
+      "leaves {}x{} kernels of stride {} and dilation {} on rows of {} columns to oneDNN", p.kh,
+      p.kw, p.stride_w, p.dilation_w, p.iw));
+}
+
 Support supports(const Node& node, const Backend& backend) {
   const ConvValues values = conv_values(node);
   if (values.x->type.dtype != DType::f32) {
     return Support::no(fmt::format("takes f32, got {}", dtype_name(values.x->type.dtype)));
   }
   const ConvProblem problem = ConvProblem::of(node);
+  const ConvKind kind = conv_kind(node);
+  if (problem.n == 0) return Support::no("takes no empty tensors");
+  if (is_plain_correlate(problem, kind, values)) return supports_plain(problem);
   if (!problem.depthwise()) return Support::no("takes a group for each channel");
   const std::int64_t block = depthwise_block(values);
   if (block == 0 || problem.ic % block != 0) {
@@ -101,19 +135,29 @@ Support supports(const Node& node, const Backend& backend) {
                     values.x->layout.to_string(4), values.w->layout.to_string(4),
                     values.y->layout.to_string(4)));
   }
-  if (problem.n == 0) return Support::no("takes no empty tensors");
-  if (problem.ow < kLongRow && library_takes(node, backend)) {
-    return Support::no(fmt::format("leaves rows of {} columns to oneDNN", problem.ow));
-  }
-  return Support::yes();
+  return library_takes(node, backend) ? beside_library(problem, kind) : Support::yes();
 }
 
 std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& backend) {
+  if (conv_kind(problem.node) != ConvKind::weight_grad) {
+    return make_depthwise_correlate(problem, as_cpu(backend));
+  }
   return std::make_unique<DepthwiseWeightGrad>(problem, as_cpu(backend));
 }
 
 }  // namespace
 
-KernelCandidate depthwise_weight_grad_candidate() { return {"depthwise", supports, create}; }
+std::int64_t depthwise_block(const ConvValues& values) {
+  for (const std::int64_t block : {8, 16}) {
+    const Layout activation = Layout::channels_blocked(block);
+    if (values.x->layout == activation && values.y->layout == activation &&
+        values.w->layout == Layout({}, {{0, block}})) {
+      return block;
+    }
+  }
+  return 0;
+}
+
+KernelCandidate depthwise_conv_candidate() { return {"depthwise", supports, create}; }
 
 }  // namespace ingot::cpu
