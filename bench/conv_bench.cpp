@@ -15,8 +15,10 @@
 #include <hwy/targets.h>
 
 #include <cstdio>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/fma_ceiling.h"
@@ -79,24 +81,43 @@ void add_resnet50(std::vector<Case>& cases) {
   }
 }
 
-// Each channel by itself, as in MobileNet and its like.
-void add_depthwise(std::vector<Case>& cases) {
-  const auto add = [&](std::int64_t channels, std::int64_t size, std::int64_t kernel,
-                       std::int64_t stride) {
-    cases.push_back({fmt::format("depthwise {}@{}{} {}x{}", channels, size, stride > 1 ? "/2" : "",
-                                 kernel, kernel),
-                     {8, channels, size, size},
-                     {channels, 1, kernel, kernel},
-                     stride,
-                     channels});
+// Groups of `width` channels; `out` per group.
+void add_groups(std::vector<Case>& cases) {
+  struct Groups {
+    std::int64_t batch, channels, width, out, size, kernel, stride;
   };
-  add(32, 112, 3, 1);
-  add(64, 112, 3, 2);
-  add(128, 56, 3, 1);
-  add(256, 28, 3, 1);
-  add(240, 28, 5, 1);
-  add(512, 14, 3, 1);
-  add(20, 28, 3, 1);
+  const auto add = [&](std::string_view kind, const Groups& g) {
+    const std::string groups = g.width > 1 ? fmt::format(" of {}", g.width) : std::string();
+    const std::string more = g.out != g.width ? fmt::format("x{}", g.out / g.width) : std::string();
+    cases.push_back(
+        {fmt::format("{} {}{}{}@{}{} {}x{}{}", kind, g.channels, more, groups, g.size,
+                     g.stride > 1 ? "/2" : "", g.kernel, g.kernel, g.batch == 1 ? " b1" : ""),
+         {g.batch, g.channels, g.size, g.size},
+         {g.channels / g.width * g.out, g.width, g.kernel, g.kernel},
+         g.stride,
+         g.channels / g.width});
+  };
+  // Each channel by itself, as in MobileNet, EfficientNet and ConvNeXt.
+  for (const Groups& g : std::initializer_list<Groups>{
+           {8, 32, 1, 1, 112, 3, 1}, {8, 64, 1, 1, 112, 3, 2}, {8, 128, 1, 1, 56, 3, 1},
+           {8, 144, 1, 1, 56, 3, 2}, {8, 256, 1, 1, 28, 3, 1}, {8, 512, 1, 1, 14, 3, 1},
+           {8, 512, 1, 1, 14, 3, 2}, {8, 960, 1, 1, 7, 3, 1},  {8, 144, 1, 1, 56, 5, 2},
+           {8, 240, 1, 1, 28, 5, 1}, {8, 672, 1, 1, 14, 5, 2}, {8, 960, 1, 1, 7, 5, 1},
+           {8, 96, 1, 1, 56, 7, 1},  {8, 384, 1, 1, 14, 7, 1}, {8, 768, 1, 1, 7, 7, 1},
+           {1, 32, 1, 1, 112, 3, 1}, {1, 64, 1, 1, 112, 3, 2}, {1, 512, 1, 1, 14, 3, 1},
+           {1, 384, 1, 1, 14, 7, 1}, {8, 20, 1, 1, 28, 3, 1},  {8, 20, 1, 1, 28, 3, 2},
+           {8, 100, 1, 1, 14, 5, 1}, {8, 20, 1, 1, 112, 3, 1}, {8, 100, 1, 1, 7, 3, 1},
+           {8, 64, 1, 2, 56, 3, 1},  {8, 64, 1, 2, 28, 3, 2}}) {
+    add("depthwise", g);
+  }
+  // As in ResNeXt, ShuffleNet and RegNet.
+  for (const Groups& g : std::initializer_list<Groups>{{8, 128, 4, 4, 56, 3, 1},
+                                                       {8, 256, 8, 8, 28, 3, 1},
+                                                       {8, 512, 16, 16, 14, 3, 1},
+                                                       {8, 240, 80, 80, 28, 1, 1},
+                                                       {8, 240, 24, 24, 28, 3, 1}}) {
+    add("groups", g);
+  }
 }
 
 std::vector<Case> cases() {
@@ -109,7 +130,7 @@ std::vector<Case> cases() {
                           {"gometal 64-64@16/2", {32, 64, 16, 16}, {64, 64, 3, 3}, 2}};
   add_resnet18(cases);
   add_resnet50(cases);
-  add_depthwise(cases);
+  add_groups(cases);
   return cases;
 }
 
@@ -143,17 +164,26 @@ void measure(const Case& test, const CpuBackend& backend, double ceiling) {
   }
 }
 
-/// A row: each of the three with its kernel's GFLOP/s, share of the ceiling and ratio to oneDNN.
-void print_row(const Case& test, const CpuBackend& backend, double ceiling) {
+struct Ceilings {
+  double flops = fma_ceiling();
+  double bytes = copy_ceiling();
+};
+
+/// A row: each of the three with its kernel's GFLOP/s, share of the ceiling, for groups also of
+/// the speed of copying memory, and ratio to oneDNN.
+void print_row(const Case& test, const CpuBackend& backend, const Ceilings& ceilings) {
   const ConvNodes nodes = nodes_of(test, &backend);
   fmt::print("| {} |", test.name);
   for (const Node* node : nodes.all()) {
     NodeHarness harness(*node, random_operands(*node), backend);
     const double seconds = best_seconds([&] { harness.run(); });
-    const double flops = node->op().cost(*node).flops;
+    const auto [flops, bytes] = node->op().cost(*node);
     const std::optional<double> peer = onednn_conv_seconds(*node);
-    fmt::print(" {} {:.0f} ({:.0f} %, {}) |", harness.kernel().name(), 1e-9 * flops / seconds,
-               100 * flops / seconds / ceiling,
+    const std::string copying =
+        test.groups > 1 ? fmt::format(" / {:.0f} %", 100 * bytes / seconds / ceilings.bytes)
+                        : std::string();
+    fmt::print(" {} {:.0f} ({:.0f} %{}, {}) |", harness.kernel().name(), 1e-9 * flops / seconds,
+               100 * flops / seconds / ceilings.flops, copying,
                peer ? fmt::format("{:.2f}×", *peer / seconds) : std::string("–"));
   }
   fmt::print("\n");
@@ -162,11 +192,12 @@ void print_row(const Case& test, const CpuBackend& backend, double ceiling) {
 
 void print_table(const std::string& filter) {
   const CpuBackend backend({.threads = 1});
-  const double ceiling = fma_ceiling();
-  fmt::print("Ceiling of one core: {:.1f} GFLOP/s.\n\n", 1e-9 * ceiling);
+  const Ceilings ceilings;
+  fmt::print("Ceilings of one core: {:.1f} GFLOP/s, {:.1f} GB/s copied (read and written).\n\n",
+             1e-9 * ceilings.flops, 1e-9 * ceilings.bytes);
   fmt::print("| shape | forward | data gradient | weight gradient |\n|---|---|---|---|\n");
   for (const Case& test : cases()) {
-    if (test.name.find(filter) != std::string::npos) print_row(test, backend, ceiling);
+    if (test.name.find(filter) != std::string::npos) print_row(test, backend, ceilings);
   }
 }
 

@@ -3,7 +3,9 @@
 #include <ctime>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/fma_ceiling.cpp"
@@ -39,6 +41,14 @@ double multiply_add(std::int64_t rounds, float* sink) {
   return 2.0 * kSums * static_cast<double>(rounds) * static_cast<double>(hn::Lanes(d));
 }
 
+/// As kernels write their results: by way of the caches.
+void copy(const float* from, float* to, std::size_t count) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t i = 0; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
+    hn::StoreU(hn::LoadU(d, from + i), d, to + i);
+  }
+}
+
 }  // namespace ingot::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -47,6 +57,7 @@ namespace ingot {
 namespace {
 
 HWY_EXPORT(multiply_add);
+HWY_EXPORT(copy);
 
 }  // namespace
 
@@ -63,6 +74,19 @@ double fma_ceiling() {
     const double start = thread_seconds();
     const double flops = HWY_DYNAMIC_DISPATCH(multiply_add)(400000, sink);
     best = std::max(best, flops / (thread_seconds() - start));
+  }
+  return best;
+}
+
+double copy_ceiling() {
+  constexpr std::size_t kFloats = std::size_t{48} << 20;
+  const std::vector<float> from(kFloats, 1.0F);
+  std::vector<float> to(kFloats);
+  double best = 0;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const double start = thread_seconds();
+    HWY_DYNAMIC_DISPATCH(copy)(from.data(), to.data(), kFloats);
+    best = std::max(best, 8.0 * kFloats / (thread_seconds() - start));
   }
   return best;
 }

@@ -1,4 +1,4 @@
-// What the vector units of one core can do at most.
+// What one core can do at most.
 #pragma once
 
 namespace ingot {
@@ -9,5 +9,8 @@ double thread_seconds();
 
 /// Measured flops a second of f32 multiply-adds on registers, on one core.
 double fma_ceiling();
+
+/// Measured bytes a second, read and written, of copying what fits no cache, on one core.
+double copy_ceiling();
 
 }  // namespace ingot

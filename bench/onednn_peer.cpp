@@ -34,15 +34,16 @@ struct Operand {
 std::optional<double> onednn_conv_seconds(const Node& node) {
   const OneThread one_thread;
   const cpu::ConvProblem p = cpu::ConvProblem::of(node);
-  if (p.groups != 1) return std::nullopt;
   const Engine engine = create<Engine>(dnnl_engine_create, dnnl_cpu, std::size_t{0});
   const Stream stream = create<Stream>(dnnl_stream_create, engine.get(), dnnl_stream_default_flags);
-  const auto any = [](std::array<dnnl_dim_t, 4> dims) {
-    return MemoryDesc(dims, dnnl_format_tag_any);
-  };
-  const MemoryDesc x = any({p.n, p.ic, p.ih, p.iw});
-  const MemoryDesc w = any({p.oc, p.ic, p.kh, p.kw});
-  const MemoryDesc y = any({p.n, p.oc, p.oh, p.ow});
+  const auto any = [](const auto& dims) { return MemoryDesc(dims, dnnl_format_tag_any); };
+  using Dims = std::array<dnnl_dim_t, 4>;
+  using GroupedDims = std::array<dnnl_dim_t, 5>;
+  const MemoryDesc x = any(Dims{p.n, p.ic, p.ih, p.iw});
+  const MemoryDesc w =
+      p.groups == 1 ? any(Dims{p.oc, p.ic, p.kh, p.kw})
+                    : any(GroupedDims{p.groups, p.oc / p.groups, p.ic / p.groups, p.kh, p.kw});
+  const MemoryDesc y = any(Dims{p.n, p.oc, p.oh, p.ow});
   const cpu::onednn::ConvDescs descs{x.get(), w.get(), nullptr, y.get()};
   const ConvGeometry geometry{{p.stride_h, p.stride_w},
                               {p.dilation_h - 1, p.dilation_w - 1},
