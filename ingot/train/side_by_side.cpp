@@ -76,12 +76,14 @@ class Trainee {
   Executable executable_;
 };
 
-/// One result of one step.
+/// One result of one step. Components are along results whose rounding errors are independent of
+/// what is looked at: otherwise those would show as if the result were scaled.
 struct Compared {
   L2Distance tested;
-  double noise = 0;        ///< the furthest that a draw of noise takes it
-  double noise_along = 0;  ///< the most of that along the judge's
-  double scale = 1;        ///< what rounding errors grow with
+  double scale = 1;         ///< what rounding errors grow with
+  double noise = 0;         ///< the furthest that a draw of noise takes it
+  double tested_along = 0;  ///< the error's component along noisy results, their mean
+  double noise_along = 0;   ///< the greatest component of noise along the tested result
 };
 struct Result {
   std::string name;
@@ -119,12 +121,14 @@ void add(std::vector<Result>& all, const StepOutcome& tested, const StepOutcome&
   set_scales(all);
 }
 
-void add_noise(std::vector<Result>& all, const StepOutcome& noisy, const StepOutcome& want) {
+void add_noise(std::vector<Result>& all, const StepOutcome& noisy, const StepOutcome& tested,
+               const StepOutcome& want, int draws) {
   for (std::size_t i = 0; i < want.size(); ++i) {
+    const HostTensor& right = want[i].second;
     Compared& now = all[i].steps.back();
-    const L2Distance moved = l2_distance(noisy[i].second, want[i].second);
-    raise(now.noise, moved.difference);
-    raise(now.noise_along, std::abs(moved.along));
+    raise(now.noise, l2_distance(noisy[i].second, right).difference);
+    now.tested_along += component(tested[i].second, right, noisy[i].second) / draws;
+    raise(now.noise_along, std::abs(component(noisy[i].second, right, tested[i].second)));
   }
 }
 
@@ -156,7 +160,7 @@ void judge_scale(SideBySide& found, const Result& result) {
   double noise = 0;
   double squares = 0;
   for (const Compared& step : result.steps) {
-    along += step.tested.along * step.tested.norm;
+    along += step.tested_along * step.tested.norm;
     noise += step.noise_along * step.tested.norm;
     squares += step.tested.norm * step.tested.norm;
   }
@@ -226,7 +230,7 @@ SideBySide train_side_by_side(const Side& tested, const Side& judge,
       noisy.start_from(start);
       const StepOutcome moved = noisy.first_step(number - 1);
       // Noise alone may overflow, too.
-      if (noisy.updates() == there.updates()) add_noise(all, moved, want);
+      if (noisy.updates() == there.updates()) add_noise(all, moved, got, want, draws);
     }
     ++found.steps;
   }

@@ -31,6 +31,29 @@ void change(VariableStore& store, const Segment& segment, std::uint64_t seed, st
   store.write(segment.name, tensor);
 }
 
+/// Calls add(a, b, ...) for the elements of tensors of one type.
+template <class Function, class... Tensors>
+void for_each_element(Function add, const HostTensor& first, const Tensors&... others) {
+  const bool floats = first.type().dtype == DType::f32 && ((others.type() == first.type()) && ...);
+  const std::int64_t count = first.type().numel();
+  const auto walk = [&](const auto&... values) {
+    for (std::int64_t i = 0; i < count; ++i) add(values(i)...);
+  };
+  if (floats) {  // the millions of a deep net
+    const auto element = [](const HostTensor& tensor) {
+      return [data = tensor.view().as<const float>().data()](std::int64_t i) -> double {
+        return data[i];
+      };
+    };
+    walk(element(first), element(others)...);
+  } else {
+    const auto element = [](const HostTensor& tensor) {
+      return [view = tensor.view()](std::int64_t i) { return view.get(i); };
+    };
+    walk(element(first), element(others)...);
+  }
+}
+
 }  // namespace
 
 StepOutcome take_first_step(Executable& exe, const VariableStore& store,
@@ -84,24 +107,25 @@ void spread_scales_and_shifts(VariableStore& store) {
 L2Distance l2_distance(const HostTensor& got, const HostTensor& want) {
   double squares = 0;
   double norm = 0;
+  for_each_element(
+      [&](double g, double w) {
+        squares += (g - w) * (g - w);
+        norm += w * w;
+      },
+      got, want);
+  return {std::sqrt(squares), std::sqrt(norm)};
+}
+
+double component(const HostTensor& got, const HostTensor& want, const HostTensor& direction) {
   double product = 0;
-  const auto add = [&](double g, double w) {
-    squares += (g - w) * (g - w);
-    norm += w * w;
-    product += (g - w) * w;
-  };
-  const HostView a = got.view();
-  const HostView b = want.view();
-  if (a.type.dtype == DType::f32 && b.type == a.type) {  // the millions of a deep net
-    const std::span<const float> g = a.as<const float>();
-    const std::span<const float> w = b.as<const float>();
-    for (std::size_t i = 0; i < w.size(); ++i) add(g[i], w[i]);
-  } else {
-    const std::int64_t count = a.numel();
-    for (std::int64_t i = 0; i < count; ++i) add(a.get(i), b.get(i));
-  }
-  norm = std::sqrt(norm);
-  return {std::sqrt(squares), norm, norm == 0 ? 0 : product / norm};
+  double norm = 0;
+  for_each_element(
+      [&](double g, double w, double d) {
+        product += (g - w) * d;
+        norm += d * d;
+      },
+      got, want, direction);
+  return norm == 0 ? 0 : product / std::sqrt(norm);
 }
 
 double relative_distance(const HostTensor& got, const HostTensor& want) {

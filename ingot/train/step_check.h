@@ -42,10 +42,10 @@ void spread_scales_and_shifts(VariableStore& store);
 struct L2Distance {
   double difference = 0;  ///< |got - want|
   double norm = 0;        ///< |want|
-  double along = 0;       ///< what of the difference lies along `want`, signed: by how much
-                          ///< `got` is `want` scaled
 };
 L2Distance l2_distance(const HostTensor& got, const HostTensor& want);
+/// What of got - want lies along `direction`, signed; 0 where that is zero.
+double component(const HostTensor& got, const HostTensor& want, const HostTensor& direction);
 
 /// |got - want| / |want| in the L2 norm; |got| where `want` is zero.
 double relative_distance(const HostTensor& got, const HostTensor& want);

@@ -87,22 +87,25 @@ TEST(StepCheck, ComparesInMultiplesOfTheNudgedStep) {
   EXPECT_EQ(found.worst, "loss");
 }
 
-TEST(StepCheck, DistancesHaveAComponentAlongWhatIsWanted) {
-  HostTensor want({DType::f32, {2}});
-  want.view().set(0, 3);
-  want.view().set(1, 4);
-  HostTensor got({DType::f32, {2}});
-  got.view().set(0, 6);
-  got.view().set(1, 8);
-  const L2Distance twice = l2_distance(got, want);
-  EXPECT_DOUBLE_EQ(twice.norm, 5);
-  EXPECT_DOUBLE_EQ(twice.difference, 5);
-  EXPECT_DOUBLE_EQ(twice.along, 5);
-  got.view().set(0, 3 + 4);
-  got.view().set(1, 4 - 3);
-  EXPECT_DOUBLE_EQ(l2_distance(got, want).difference, 5);
-  EXPECT_DOUBLE_EQ(l2_distance(got, want).along, 0);
-  EXPECT_DOUBLE_EQ(relative_distance(got, want), 1);
+HostTensor pair_of(double a, double b, DType dtype = DType::f32) {
+  HostTensor tensor({dtype, {2}});
+  tensor.view().set(0, a);
+  tensor.view().set(1, b);
+  return tensor;
+}
+
+TEST(StepCheck, DistancesHaveComponents) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const HostTensor want = pair_of(3, 4, dtype);
+    const HostTensor got = pair_of(6, 8, dtype);
+    EXPECT_DOUBLE_EQ(l2_distance(got, want).norm, 5);
+    EXPECT_DOUBLE_EQ(l2_distance(got, want).difference, 5);
+    EXPECT_DOUBLE_EQ(relative_distance(got, want), 1);
+    EXPECT_DOUBLE_EQ(component(got, want, want), 5);
+    EXPECT_DOUBLE_EQ(component(got, want, pair_of(-2, 0, dtype)), -3);
+    EXPECT_DOUBLE_EQ(component(got, want, pair_of(-4, 3, dtype)), 0);
+    EXPECT_DOUBLE_EQ(component(got, want, pair_of(0, 0, dtype)), 0);
+  }
 }
 
 TEST(StepCheck, NotANumberIsInfinitelyFarAway) {
