@@ -111,7 +111,7 @@ beside() {
   rm -r "$out/beside"
 }
 
-resnet50_beside=(--lr 0.0001 --batch 8 --side 64 --against cpu --threads 4)
+resnet50_beside=(--lr 0.00003 --batch 8 --side 64 --against cpu --threads 4)
 
 # train_beside MODEL PRECISION WORDS...
 train_beside() {

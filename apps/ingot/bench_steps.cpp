@@ -77,6 +77,7 @@ io::Json to_json(const train::SideBySide& found) {
                            {"skipped_steps", found.skipped},
                            {"results_compared", found.results},
                            {"results_drowned", found.drowned},
+                           {"more_draws", found.more_draws},
                            {"greatest_distance", found.distance},
                            {"greatest_part_of_bound", found.over_bound},
                            {"worst", found.worst},

@@ -82,8 +82,9 @@ struct Compared {
   L2Distance tested;
   double scale = 1;         ///< what rounding errors grow with
   double noise = 0;         ///< the furthest that a draw of noise takes it
-  double tested_along = 0;  ///< the error's component along noisy results, their mean
+  double tested_along = 0;  ///< the error's component along noisy results, their sum
   double noise_along = 0;   ///< the greatest component of noise along the tested result
+  int draws = 0;            ///< of noise
 };
 struct Result {
   std::string name;
@@ -122,24 +123,45 @@ void add(std::vector<Result>& all, const StepOutcome& tested, const StepOutcome&
 }
 
 void add_noise(std::vector<Result>& all, const StepOutcome& noisy, const StepOutcome& tested,
-               const StepOutcome& want, int draws) {
+               const StepOutcome& want) {
   for (std::size_t i = 0; i < want.size(); ++i) {
     const HostTensor& right = want[i].second;
     Compared& now = all[i].steps.back();
     raise(now.noise, l2_distance(noisy[i].second, right).difference);
-    now.tested_along += component(tested[i].second, right, noisy[i].second) / draws;
+    now.tested_along += component(tested[i].second, right, noisy[i].second);
     raise(now.noise_along, std::abs(component(noisy[i].second, right, tested[i].second)));
+    ++now.draws;
   }
 }
 
-void judge_result(SideBySide& found, const Result& result) {
+/// The furthest that any draw in any step took it, as a part of what rounding errors grow with.
+double rounding_of(const Result& result) {
   double rounding = 0;
   for (const Compared& step : result.steps) raise(rounding, step.noise / step.scale);
+  return rounding;
+}
+
+/// A bound above the result itself says nothing.
+bool is_drowned(const Compared& step, double bound) {
+  return bound > kBlindBound * step.tested.norm && std::isfinite(step.tested.difference);
+}
+
+/// Whether the last step has a result that no noise so far explains.
+bool is_unexplained(const std::vector<Result>& all) {
+  return std::ranges::any_of(all, [](const Result& result) {
+    const Compared& last = result.steps.back();
+    const double bound = rounding_of(result) * last.scale;
+    return !(last.tested.difference <= bound) && !is_drowned(last, bound);
+  });
+}
+
+void judge_result(SideBySide& found, const Result& result) {
+  const double rounding = rounding_of(result);
   for (std::size_t i = 0; i < result.steps.size(); ++i) {
     const Compared& step = result.steps[i];
     const double bound = rounding * step.scale;
     const double away = step.tested.difference;
-    if (bound > kBlindBound * step.tested.norm && std::isfinite(away)) {
+    if (is_drowned(step, bound)) {
       ++found.drowned;
       continue;
     }
@@ -160,7 +182,7 @@ void judge_scale(SideBySide& found, const Result& result) {
   double noise = 0;
   double squares = 0;
   for (const Compared& step : result.steps) {
-    along += step.tested_along * step.tested.norm;
+    along += step.tested_along / std::max(step.draws, 1) * step.tested.norm;
     noise += step.noise_along * step.tested.norm;
     squares += step.tested.norm * step.tested.norm;
   }
@@ -226,11 +248,13 @@ SideBySide train_side_by_side(const Side& tested, const Side& judge,
       continue;
     }
     add(all, got, want);
-    for (int draw = 0; draw < draws; ++draw) {
+    for (int draw = 0; draw < draws + kMoreDraws; ++draw) {
+      if (draw >= draws && (found.more_draws == kMostDraws || !is_unexplained(all))) break;
+      if (draw >= draws) ++found.more_draws;
       noisy.start_from(start);
       const StepOutcome moved = noisy.first_step(number - 1);
       // Noise alone may overflow, too.
-      if (noisy.updates() == there.updates()) add_noise(all, moved, got, want, draws);
+      if (noisy.updates() == there.updates()) add_noise(all, moved, got, want);
     }
     ++found.steps;
   }

@@ -36,6 +36,7 @@ struct SideBySide {
   int skipped = 0;         ///< called off by both: gradients that overflow f16
   int results = 0;         ///< compared: the loss and every gradient of each step
   int drowned = 0;         ///< others, that rounding moves too far for a comparison
+  int more_draws = 0;      ///< of noise, for results that the first ones did not explain
   double distance = 0;     ///< greatest relative L2 distance of a result from the judge's
   double over_bound = 0;   ///< greatest distance as a part of its bound
   std::string worst = {};  ///< the result that has it
@@ -58,6 +59,11 @@ inline constexpr double kNoises = 4;
 /// falls to the other side shows, and in a larger one, of which every draw meets some.
 inline constexpr int kNoiseDraws = 8;
 inline constexpr std::int64_t kSmallNet = 1 << 20;
+/// More of them where a result is outside its bound, in a step and in all: where rounding decides
+/// on which side of its kink a ReLU falls, every other draw or so falls as the tested side did,
+/// which in f32 is the one error that counts in a step of many.
+inline constexpr int kMoreDraws = 12;
+inline constexpr int kMostDraws = 36;
 /// A greater bound says nothing: a result of zeros would be within it.
 inline constexpr double kBlindBound = 1;
 /// By how much the running means of losses may differ, relatively, and from which part of the

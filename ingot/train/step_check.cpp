@@ -4,11 +4,14 @@
 #include <cmath>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "ingot/base/error.h"
 #include "ingot/base/philox.h"
+#include "ingot/engine/compile.h"
+#include "ingot/train/rounding_noise.h"
 
 namespace ingot::train {
 namespace {
@@ -16,6 +19,9 @@ namespace {
 // Random streams of the changes to variables.
 constexpr std::uint64_t kNudgeSeed = 31;
 constexpr std::uint64_t kSpreadSeed = 37;
+// Draws of noise, and how large it is: that of both steps that are compared.
+constexpr int kDraws = 8;
+constexpr double kBothRound = 2;
 // A result that rounding moves by more than this is zero in exact arithmetic, or chaotic.
 constexpr double kMeaningless = 0.1;
 
@@ -134,18 +140,24 @@ double relative_distance(const HostTensor& got, const HostTensor& want) {
 }
 
 StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
-                             const StepOutcome& nudged, Precision precision) {
+                             std::span<const StepOutcome> moved, Precision precision) {
   StepDifference found;
   const double least = nudge_of(precision) / 2;
   for (std::size_t i = 0; i < want.size(); ++i) {
     const auto& [name, value] = want[i];
-    if (i >= got.size() || i >= nudged.size() || got[i].first != name || nudged[i].first != name) {
+    const auto has = [&, i = i, &name = name](const StepOutcome& step) {
+      return i < step.size() && step[i].first == name;
+    };
+    if (!has(got) || !std::ranges::all_of(moved, has)) {
       throw Error(ErrorKind::internal, ErrorCode::internal,
                   "compare_steps: the steps must compute the same results, \"" + name +
                       "\" is not in all of them");
     }
     const double distance = relative_distance(got[i].second, value);
-    const double rounding = std::max(relative_distance(nudged[i].second, value), least);
+    double rounding = least;
+    for (const StepOutcome& step : moved) {
+      rounding = std::max(rounding, relative_distance(step[i].second, value));
+    }
     if (rounding > kMeaningless) {
       ++found.unchecked;
       continue;
@@ -160,6 +172,22 @@ StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
     }
   }
   return found;
+}
+
+std::vector<StepOutcome> noisy_first_steps(const Graph& graph, std::shared_ptr<Backend> backend,
+                                           const VariableStore& start,
+                                           std::span<const Feed> feeds) {
+  const std::unique_ptr<Graph> noisy = with_rounding_noise(graph, kBothRound);
+  VariableStore store(std::move(backend), 1);
+  Executable exe = compile(*noisy, store);
+  std::vector<StepOutcome> steps;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    for (const Segment* segment : start.segments()) {
+      store.write(segment->name, start.read(segment->name));
+    }
+    steps.push_back(take_first_step(exe, store, feeds));
+  }
+  return steps;
 }
 
 void require_agreement(const StepDifference& difference, std::string_view what,

@@ -2,6 +2,7 @@
 // rounding alone may do to it.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,7 +10,9 @@
 #include <vector>
 
 #include "ingot/engine/executable.h"
+#include "ingot/ir/graph.h"
 #include "ingot/passes/precision.h"
+#include "ingot/runtime/backend.h"
 #include "ingot/runtime/variable_store.h"
 
 namespace ingot::train {
@@ -57,12 +60,20 @@ struct StepDifference {
   int checked = 0;
   int unchecked = 0;  ///< results that rounding alone moves by more than a tenth
 };
-/// Compares `got` with `want`; `nudged` is `want`'s step after nudge_parameters(). A result that
+/// Compares `got` with `want`; `moved` are `want`'s step after nudge_parameters(), and others that
+/// rounding may have made of it, of which the furthest counts. A result that
 /// rounding moves by more than a tenth says nothing and is counted apart: so is the gradient of a
 /// bias before a batch norm, which is zero in exact arithmetic. Errors (internal): results of other
 /// names. In a precision, rounding takes every result at least as far as half of its nudge.
 StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
-                             const StepOutcome& nudged, Precision precision = Precision::f32);
+                             std::span<const StepOutcome> moved,
+                             Precision precision = Precision::f32);
+
+/// Steps of the Graph with twice the ops' rounding at random in it (see rounding_noise.h), each
+/// from the variables of `start`: what a nudge does not move, such as a single ReLU near its kink
+/// or a sum that cancels out, shows there. Feeds lie where `backend` reads them.
+std::vector<StepOutcome> noisy_first_steps(const Graph& graph, std::shared_ptr<Backend> backend,
+                                           const VariableStore& start, std::span<const Feed> feeds);
 
 /// How many times the nudged step's distance a right step may have: both round, forwards and
 /// backwards, in orders of their own, and single ReLUs near their kink may fall on either side.
