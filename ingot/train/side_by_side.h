@@ -81,8 +81,8 @@ inline constexpr double kFreeShare = 0.1;
 /// gradient, to the norm of the step's whole gradient. Rounding errors are as large as what cancels
 /// out: a gradient that is zero in exact arithmetic, in all steps or in one, is far below its bound
 /// and counted as drowned. What rounds at random errs in every direction alike, a wrong kernel
-/// along the gradient, too: the errors' components along the judge's results, added up over all
-/// steps, may be what those of noise add up to without their signs. That finds a gradient that is
+/// along the gradient, too: the errors' components along noisy results, added up over all steps,
+/// may be what components of noise add up to without their signs. That finds a gradient that is
 /// scaled where single errors are drowned.
 ///
 /// Then `free_steps` steps of each side by itself, from the initial weights: of losses l[0] to l[k]
