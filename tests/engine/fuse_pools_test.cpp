@@ -275,7 +275,7 @@ Outcome pools_of(const Graph& graph) {
 TEST(FusePools, SmallNetsAndResNetsStemHaveNoPoolsApart) {
   const auto lenet = nn::make_model("lenet", {1, 28, 28, 10});
   const Shape digits{1, 28, 28};
-  for (const std::int64_t batch : {8, 32}) {
+  for (const std::int64_t batch : {1, 4, 8, 32}) {
     EXPECT_EQ(pools_of(train::build_train_graph(*lenet, digits, batch, {})).joined, 2);
     EXPECT_EQ(pools_of(train::build_predict_graph(*lenet, digits, batch)).joined, 2);
   }

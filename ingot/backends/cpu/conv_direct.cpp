@@ -95,10 +95,15 @@ class DirectCorrelate final : public SlicedKernel {
   }
   [[nodiscard]] bool has_ranges() const noexcept override {
     const bool images_follow = problem_.n == 1 || result_.image == result_image_;
-    return images_follow && (by_image_ || image_tasks() == 1);
+    return images_follow && (by_image_ || image_tasks() == 1 || parts_are_ranges());
   }
   [[nodiscard]] SliceRange range(std::int64_t slice) const noexcept override {
-    return {slice * result_image_, (slice + 1) * result_image_};
+    if (by_image_ || image_tasks() == 1) {
+      return {slice * result_image_, (slice + 1) * result_image_};
+    }
+    const std::int64_t image = slice / image_tasks() * result_image_;
+    const std::int64_t part = slice % image_tasks();
+    return {image + first_channel(part) * plane(), image + first_channel(part + 1) * plane()};
   }
 
  private:
@@ -107,6 +112,23 @@ class DirectCorrelate final : public SlicedKernel {
   }
 
   [[nodiscard]] std::int64_t image_tasks() const noexcept { return bands_ * group_tasks_ * parts_; }
+  /// Elements of a channel's image.
+  [[nodiscard]] std::int64_t plane() const noexcept {
+    return result_image_ / (out_ * problem_.groups);
+  }
+  /// Channel that a part of an image begins with.
+  [[nodiscard]] std::int64_t first_channel(std::int64_t part) const noexcept {
+    return std::min(part * blocks_ / parts_ * block_, out_);
+  }
+  /// Whether the parts of an image are its channels, some after the other in memory.
+  [[nodiscard]] bool parts_are_ranges() const noexcept {
+    if (bands_ > 1 || problem_.groups > 1) return false;
+    for (std::int64_t part = 0; part < parts_; ++part) {
+      const std::int64_t channel = first_channel(part);
+      if (result_.channels[static_cast<std::size_t>(channel)] != channel * plane()) return false;
+    }
+    return true;
+  }
 
   void run_task(const KernelContext& context, std::int64_t task, int worker) noexcept {
     const T* source = context.at<T>(forward_ ? slots_.x : slots_.y);
@@ -223,8 +245,8 @@ class DirectCorrelate final : public SlicedKernel {
                   .planes = planes + c * channel_size});
     }
     const std::int64_t first_block = part * blocks_ / parts_;
-    const std::int64_t end = std::min((part + 1) * blocks_ / parts_ * block_, out_);
-    const std::int64_t first = first_block * block_;
+    const std::int64_t first = first_channel(part);
+    const std::int64_t end = first_channel(part + 1);
     for (const Pass& pass : passes_) {
       const PlanePass& plane = *pass.plane;
       if (u0 >= plane.rows) continue;
