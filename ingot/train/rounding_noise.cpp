@@ -17,8 +17,9 @@
 namespace ingot::train {
 namespace {
 
-// The seed of the errors, and the variable that counts their draws.
+// The variables that hold the errors' seed and count their draws.
 constexpr double kNoiseSeed = 31;
+constexpr const char* kSeed = "rounding_noise.seed";
 constexpr const char* kDraw = "rounding_noise.draw";
 // tf32 keeps as many bits of an operand as f16 does.
 constexpr double kTf32Roundoff = 0x1p-11;
@@ -28,7 +29,8 @@ class Noise {
  public:
   Noise(Graph& graph, double times)
       : times_(times),
-        seed_(graph.scalar(kNoiseSeed, DType::i64)),
+        seed_(graph.variable(kSeed, {DType::i64, {}}, Initializer::constant(kNoiseSeed),
+                             VariableRole::counter)),
         draw_(graph.variable(kDraw, {DType::i64, {}}, Initializer::constant(0),
                              VariableRole::counter)) {
     graph.assign(draw_, draw_ + 1.0);

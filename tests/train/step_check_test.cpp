@@ -15,6 +15,7 @@
 #include "ingot/nn/layers.h"
 #include "ingot/runtime/backend.h"
 #include "ingot/train/training_graph.h"
+#include "tests/support/gpu_test.h"
 
 namespace ingot::train {
 namespace {
@@ -83,6 +84,23 @@ TEST(StepCheck, PlantedBugsStandOut) {
   }
 }
 #endif
+
+class StepCheckOnAGpu : public testing_support::GpuTest {};
+
+TEST_F(StepCheckOnAGpu, NoiseIsDrawnThereAsWell) {
+  const Graph graph = build_train_graph(net(), {3, 8, 8}, kBatch, {});
+  VariableStore start(make_backend("reference"), 1);
+  (void)compile(graph, start);
+  spread_scales_and_shifts(start);
+  const Batch batch;
+  const StepDifference found =
+      compare_steps(first_step("cuda", Parameters::as_initialised),
+                    first_step("reference", Parameters::as_initialised),
+                    noisy_first_steps(graph, make_backend("cuda"), start, batch.feeds()));
+  EXPECT_LT(found.over_rounding, 2);
+  EXPECT_EQ(found.checked, 9);
+  EXPECT_EQ(found.unchecked, 1);
+}
 
 HostTensor scalar(float value) {
   HostTensor tensor({DType::f32, {}});
