@@ -7,8 +7,32 @@
 #include <utility>
 
 #include "ingot/base/error.h"
+#include "ingot/ir/bits.h"
 
 namespace ingot {
+namespace {
+
+constexpr std::string_view kBits = "_bits";
+
+}  // namespace
+
+bool has_bits(const Layout& layout) noexcept {
+  return !layout.blocks().empty() && layout.blocks().back().axis == kBitAxis;
+}
+
+Layout in_bits(const Layout& layout) {
+  if (has_bits(layout)) return layout;
+  std::vector<Layout::Block> blocks = layout.blocks();
+  blocks.push_back({kBitAxis, 8});
+  return Layout(layout.order(), std::move(blocks));
+}
+
+Layout in_elements(const Layout& layout) {
+  if (!has_bits(layout)) return layout;
+  std::vector<Layout::Block> blocks = layout.blocks();
+  blocks.pop_back();
+  return Layout(layout.order(), std::move(blocks));
+}
 
 Layout::Layout(std::vector<int> order, std::vector<Block> blocks)
     : order_(std::move(order)), blocks_(std::move(blocks)) {
@@ -30,12 +54,14 @@ Layout Layout::parse(std::string_view tag) {
   std::size_t at = 0;
   for (; at < tag.size() && is_letter(tag[at]); ++at) order.push_back(axis_of(tag[at]));
   std::vector<Block> blocks;
-  while (at < tag.size()) {
+  const bool bits = tag.substr(at).ends_with(kBits);
+  const std::size_t end = tag.size() - (bits ? kBits.size() : 0);
+  while (at < end) {
     std::int64_t size = 0;
-    for (; at < tag.size() && tag[at] >= '0' && tag[at] <= '9' && size < 4096; ++at) {
+    for (; at < end && tag[at] >= '0' && tag[at] <= '9' && size < 4096; ++at) {
       size = size * 10 + (tag[at] - '0');
     }
-    if (size < 2 || at == tag.size() || !is_letter(tag[at])) throw fail();
+    if (size < 2 || at == end || !is_letter(tag[at])) throw fail();
     blocks.push_back({axis_of(tag[at++]), size});
   }
   std::vector<int> sorted = order;
@@ -47,7 +73,8 @@ Layout Layout::parse(std::string_view tag) {
   for (const Block& block : blocks) {
     if (block.axis >= static_cast<int>(order.size())) throw fail();
   }
-  return Layout(std::move(order), std::move(blocks));
+  Layout layout(std::move(order), std::move(blocks));
+  return bits ? in_bits(layout) : layout;
 }
 
 std::int64_t Layout::block_of(int axis) const noexcept {
@@ -68,7 +95,9 @@ std::int64_t Layout::physical_numel(const Shape& shape) const noexcept {
 }
 
 std::int64_t Layout::physical_bytes(const TensorType& type) const noexcept {
-  return physical_numel(type.shape) * static_cast<std::int64_t>(dtype_size(type.dtype));
+  const std::int64_t elements = physical_numel(type.shape);
+  return has_bits(*this) ? (elements + 7) / 8
+                         : elements * static_cast<std::int64_t>(dtype_size(type.dtype));
 }
 
 std::int64_t Layout::offset(const Shape& shape, const std::int64_t* index) const noexcept {
@@ -79,6 +108,7 @@ std::int64_t Layout::offset(const Shape& shape, const std::int64_t* index) const
   std::int64_t position = 0;
   std::int64_t stride = 1;
   for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
+    if (block->axis == kBitAxis) continue;
     auto& coordinate = outer[static_cast<std::size_t>(block->axis)];
     position += coordinate % block->size * stride;
     coordinate /= block->size;
@@ -101,7 +131,9 @@ std::string Layout::to_string(int rank) const {
     tag += static_cast<char>((block_of(axis) > 1 ? 'A' : 'a') + axis);
   }
   for (const Block& block : blocks_) {
-    tag += fmt::format("{}{}", block.size, static_cast<char>('a' + block.axis));
+    tag += block.axis == kBitAxis
+               ? std::string(kBits)
+               : fmt::format("{}{}", block.size, static_cast<char>('a' + block.axis));
   }
   return tag;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ingot/base/error.h"
+#include "ingot/ir/bits.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 
@@ -113,12 +114,17 @@ class Verifier {
     std::sort(order.begin(), order.end());
     bool fits = order.empty() || static_cast<int>(order.size()) == rank;
     for (std::size_t i = 0; i < order.size(); ++i) fits &= order[i] == static_cast<int>(i);
-    for (const Layout::Block& block : layout.blocks()) {
+    const Layout elements = in_elements(layout);
+    for (const Layout::Block& block : elements.blocks()) {
       fits &= block.axis >= 0 && block.axis < rank && block.size > 1;
     }
     if (!fits) {
       fail(node,
            fmt::format("layout must fit the rank of {}, got another's", output.type.to_string()));
+    }
+    if (has_bits(layout) && (rank == 0 || output.type.dtype != DType::boolean)) {
+      fail(node, fmt::format("layout of bits must be of bool with axes, got {}",
+                             output.type.to_string()));
     }
   }
 

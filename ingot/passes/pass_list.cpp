@@ -35,6 +35,8 @@ std::span<const Pass> pass_list() {
       Pass{"fuse", "joins Nodes into Regions that run as one kernel", fuse},
       Pass{"layouts", "chooses every Value's layout, inserts reorders", assign_layouts, true},
       Pass{"fuse_pools", "joins pools to what makes their operands", fuse_pools},
+      Pass{"store_masks", "stores what Regions read only to compare as one bit an element",
+           store_masks},
       Pass{"batch_slices", "joins Nodes into Regions that run slice by slice of the batch",
            batch_slices},
       Pass{"fuse_updates", "joins the updates of parameters to what makes their gradients",

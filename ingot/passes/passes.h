@@ -51,6 +51,10 @@ std::unique_ptr<Graph> assign_layouts(const Graph& graph, PassContext& context);
 /// Joins pools to what makes their operands; see fuse_pools.cpp.
 std::unique_ptr<Graph> fuse_pools(const Graph& graph, PassContext& context);
 
+/// In steps bound by throughput, where Regions read a Value only to compare it, stores what the
+/// comparison gives instead, one bit an element; see store_masks.cpp.
+std::unique_ptr<Graph> store_masks(const Graph& graph, PassContext& context);
+
 /// Builds `batch_slices` Regions for a target that asks for them; see batch_slices.cpp.
 std::unique_ptr<Graph> batch_slices(const Graph& graph, PassContext& context);
 

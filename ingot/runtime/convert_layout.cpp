@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "ingot/ir/bits.h"
+
 namespace ingot {
 namespace {
 
@@ -67,6 +69,17 @@ void for_each_element(const TensorType& type, const Layout& layout, Fn&& fn) {
   });
 }
 
+/// Calls fn(logical element, physical element) for every element.
+template <typename Fn>
+void for_each_bit(const Shape& shape, const Layout& layout, Fn&& fn) {
+  const Places places(shape, layout);
+  places.for_each_row([&](std::size_t first, std::size_t place, const auto& row) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      fn(first + i, place + static_cast<std::size_t>(row[i]));
+    }
+  });
+}
+
 /// Calls fn with the elements' size as a constant, which makes copying one an instruction.
 template <typename Fn>
 void with_size(DType dtype, Fn&& fn) {
@@ -86,6 +99,13 @@ void to_physical(const HostView& logical, const Layout& layout, std::byte* physi
     return;
   }
   std::fill_n(physical, layout.physical_bytes(logical.type), std::byte{0});
+  if (has_bits(layout)) {
+    for_each_bit(logical.type.shape, layout, [&](std::size_t from, std::size_t to) {
+      const bool set = logical.data[from] != std::byte{0};
+      physical[to / 8] |= static_cast<std::byte>(set ? 1U << (to % 8) : 0U);
+    });
+    return;
+  }
   with_size(logical.type.dtype, [&](auto size) {
     for_each_element<size()>(logical.type, layout, [&](std::size_t from, std::size_t to) {
       std::memcpy(physical + to, logical.data + from, size());
@@ -96,6 +116,12 @@ void to_physical(const HostView& logical, const Layout& layout, std::byte* physi
 void to_logical(const std::byte* physical, const Layout& layout, const HostView& logical) {
   if (layout.is_plain()) {
     std::copy_n(physical, logical.type.bytes(), logical.data);
+    return;
+  }
+  if (has_bits(layout)) {
+    for_each_bit(logical.type.shape, layout, [&](std::size_t to, std::size_t from) {
+      logical.data[to] = (physical[from / 8] >> (from % 8)) & std::byte{1};
+    });
     return;
   }
   with_size(logical.type.dtype, [&](auto size) {

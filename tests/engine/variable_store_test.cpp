@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cstring>
 #include <string_view>
 #include <vector>
 
 #include "ingot/base/philox.h"
 #include "ingot/base/thread_pool.h"
+#include "ingot/ir/bits.h"
 #include "ingot/runtime/convert_layout.h"
 #include "ingot/runtime/initial_value.h"
 #include "tests/support/expect_error.h"
@@ -69,6 +71,29 @@ TEST(VariableStore, IsWrittenWithTheVariablesTypeAlone) {
                                      "variable \"w\": must be written with f32[2,3], got f32[3,2]",
                                      [&] { store.write("w", HostTensor({DType::f32, {3, 2}})); });
   EXPECT_EQ(store.read("w"), HostTensor({DType::f32, {2, 3}}));
+}
+
+TEST(ConvertLayout, BitsLieWhereTheLayoutHasThem) {
+  const Shape shape{2, 11, 3, 2};
+  const TensorType type{DType::boolean, shape};
+  HostTensor value(type);
+  for (std::int64_t i = 0; i < type.numel(); ++i) value.view().set_int(i, i % 3 == 0 ? 1 : 0);
+  for (const std::string_view tag : {"acdB8b_bits", "acdb_bits", "abcd_bits"}) {
+    SCOPED_TRACE(tag);
+    const Layout layout = Layout::parse(tag);
+    std::vector<std::byte> physical(static_cast<std::size_t>(layout.physical_bytes(type)),
+                                    std::byte{0xff});
+    to_physical(value.view(), layout, physical.data());
+    int set = 0;
+    for (const std::byte byte : physical) set += std::popcount(static_cast<unsigned>(byte));
+    EXPECT_EQ(set, type.numel() / 3) << "padding is zero";
+    const std::array<std::int64_t, 4> multiple{1, 10, 1, 1};
+    const auto at = static_cast<std::size_t>(layout.offset(shape, multiple.data()));
+    EXPECT_EQ((static_cast<int>(physical[at / 8]) >> (at % 8)) & 1, 1);
+    HostTensor back(type);
+    to_logical(physical.data(), layout, back.view());
+    EXPECT_EQ(back, value);
+  }
 }
 
 // Longer than one task of a thread and than one row of the layout's table, and no multiple of any.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ingot/ir/bits.h"
 #include "ingot/ops/common.h"
 #include "tests/support/expect_error.h"
 
@@ -25,7 +26,10 @@ const Example kExamples[] = {{"plain", {2, 3, 4, 5}},
                              {"ba", {3, 7}},
                              {"BA16a16b4a", {20, 17}},
                              {"aBc8b", {2, 3, 0}},
-                             {"A8a", {11}}};
+                             {"A8a", {11}},
+                             {"acdb_bits", {2, 3, 4, 5}},
+                             {"aBcd8b_bits", {2, 12, 3, 2}},
+                             {"abcd_bits", {2, 3, 4, 5}}};
 
 /// The physical order spelled out: outer axes in order, then blocks, each a loop.
 std::int64_t brute_force_offset(const Layout& layout, const Shape& shape,
@@ -59,7 +63,7 @@ TEST(Layout, OffsetsAgreeWithBruteForceAndNeverCollide) {
     std::set<std::int64_t> seen;
     for_each_index(example.shape, [&](std::int64_t flat, const auto& index) {
       const std::int64_t offset = layout.offset(example.shape, index.data());
-      EXPECT_EQ(offset, brute_force_offset(layout, example.shape, index.data()));
+      EXPECT_EQ(offset, brute_force_offset(in_elements(layout), example.shape, index.data()));
       EXPECT_TRUE(seen.insert(offset).second);
       EXPECT_LT(offset, layout.physical_numel(example.shape));
       EXPECT_EQ(layout.is_plain() ? flat : offset, offset);
@@ -83,9 +87,20 @@ TEST(Layout, PaddingCounts) {
   EXPECT_EQ(layout.block_of(0), 1);
 }
 
+TEST(Layout, BitsTakeAnEighthOfAByte) {
+  const Layout layout = in_bits(Layout::parse("acdB8b"));
+  EXPECT_EQ(layout.physical_numel({2, 12, 3, 3}), 2 * 9 * 16);
+  EXPECT_EQ(layout.physical_bytes({DType::boolean, {2, 12, 3, 3}}), 2 * 9 * 2);
+  EXPECT_EQ(in_bits(Layout()).physical_bytes({DType::boolean, {3, 3}}), 2);
+  EXPECT_EQ(in_elements(layout), Layout::parse("acdB8b"));
+  EXPECT_NE(layout, in_elements(layout));
+  EXPECT_FALSE(in_bits(Layout()).is_plain());
+}
+
 TEST(Layout, Errors) {
   for (const std::string tag :
-       {"", "zz", "aa", "ac", "aBcd16", "aBcd1b", "aBcd16e", "aBcd16b_", "16b", "aBcd99999b"}) {
+       {"", "zz", "aa", "ac", "aBcd16", "aBcd1b", "aBcd16e", "aBcd16b_", "16b", "aBcd99999b",
+        "_bits", "aBcd16_bits", "abcd_bit", "abcd_bits_bits"}) {
     testing_support::expect_user_error(
         ErrorCode::invalid_graph,
         "layout \"" + tag + "\": not a tag such as \"plain\" or \"aBcd16b\"",

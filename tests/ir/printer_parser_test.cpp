@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "ingot/ir/bits.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/evaluate.h"
 #include "ingot/ir/op_def.h"
@@ -110,6 +111,16 @@ TEST(Printer, EveryKindOfAttributeRoundTrips) {
   graph.full({DType::bf16, {4, 4}}, 1.5);
   graph.scalar(-0.0);
   expect_round_trip(graph);
+}
+
+TEST(Printer, LayoutsOfBitsRoundTrip) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {2, 3}});
+  const Value test = ops::elementwise("gt", {x, graph.scalar(0)});
+  test.node()->set_layout(0, in_bits(Layout({1, 0}, {})));
+  graph.fetch("test", test);
+  expect_round_trip(graph);
+  EXPECT_NE(print_graph(graph).find("-> bool[2,3]@ba_bits"), std::string::npos);
 }
 
 TEST(Printer, RegionsNestAndRoundTrip) {

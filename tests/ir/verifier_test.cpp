@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "ingot/ir/bits.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/operators.h"
@@ -146,6 +147,17 @@ TEST(Verifier, Layouts) {
   Net net;
   net.y.node()->set_layout(0, Layout({}, {{0, 8}}));
   verify(net.graph, "test");
+  net.y.node()->set_layout(0, in_bits(Layout()));
+  net.expect("pass \"test\": mul \"mul_0\": layout of bits must be of bool with axes, got f32[4]");
+  Net other;
+  const Value none = other.graph.scalar(1, DType::boolean);
+  none.node()->set_layout(0, in_bits(Layout()));
+  other.expect("pass \"test\": constant \"" + none.node()->name() +
+               "\": layout of bits must be of bool with axes, got bool[]");
+  none.node()->set_layout(0, Layout());
+  const Value test = ops::elementwise("gt", {other.x, other.y});
+  test.node()->set_layout(0, in_bits(Layout({}, {{0, 8}})));
+  verify(other.graph, "test");
 }
 
 TEST(Verifier, Assigns) {

@@ -7,6 +7,7 @@
 #include "ingot/backends/cuda/kernels/reduce_region.h"
 #include "ingot/backends/cuda/kernels/vector_pool.h"
 #include "ingot/backends/cuda/kernels/vector_walk.h"
+#include "ingot/ir/bits.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/conv2d_shape.h"
@@ -117,6 +118,14 @@ const Shape& largest(const Node& node) {
   return *full;
 }
 
+/// Whether vectors hold the Node's Values of the largest shape in `elements`, and bits beside them.
+bool takes_bits(const Node& node, const Layout& elements) {
+  const Region region = region_of(node);
+  constexpr int kBits = 8;
+  return region.producer == nullptr && !is_conversions(node) && !is_move_chain(node) &&
+         VectorWalk::of(largest(node), elements, kBits, false).has_value();
+}
+
 }  // namespace
 
 LayoutWish layout_wish(const Node& node) {
@@ -142,6 +151,7 @@ LayoutWish layout_wish(const Node& node) {
 }
 
 bool takes_layout(const Node& node, const Layout& layout) {
+  if (has_bits(layout)) return takes_bits(node, in_elements(layout));
   if (layout.is_plain() || &node.op() == &optimizer_update_op()) return true;
   if (is_conversions(node) || node.op().traits.any_layouts) return true;
   if (is_move_chain(node)) return takes_chain_layout(node, layout);

@@ -66,9 +66,7 @@ std::string ReduceRegion::components() const {
 
 double ReduceRegion::bytes() const {
   double bytes = 0;
-  for (const auto& [value, slot] : region_.operands) {
-    bytes += static_cast<double>(value.type().bytes());
-  }
+  for (const auto& [value, slot] : region_.operands) bytes += bytes_of(value);
   return bytes;
 }
 

@@ -1,5 +1,7 @@
 #include "ingot/backends/cuda/kernels/strides.h"
 
+#include "ingot/ir/bits.h"
+
 namespace ingot::cuda {
 
 std::optional<Strides> strides_of(const Layout& layout, const Shape& shape) {
@@ -7,7 +9,7 @@ std::optional<Strides> strides_of(const Layout& layout, const Shape& shape) {
   const auto axis_at = [&layout](int place) {
     return layout.order().empty() ? place : layout.order()[static_cast<std::size_t>(place)];
   };
-  if (layout.blocks().size() > 1) return std::nullopt;
+  if (layout.blocks().size() > 1 || has_bits(layout)) return std::nullopt;
   if (!layout.blocks().empty() && (rank == 0 || layout.blocks().front().axis != axis_at(rank - 1)))
     return std::nullopt;
   Strides strides;

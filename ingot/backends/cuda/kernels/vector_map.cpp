@@ -45,11 +45,12 @@ std::vector<Value> wanted_of(const Region& region, const Shape& shape) {
 
 std::optional<VectorWalk> walk_of(const Region& region) {
   const Value& wide = widest(region);
-  const Layout& layout = wide.layout();
+  const Layout layout = layout_of(region, wide.shape());
   const int vector = vector_of(region, wide.shape());
   const bool flat = std::ranges::all_of(region.operands, [&](const auto& operand) {
     const Value& value = operand.first;
-    return value.type().numel() == 1 || (value.shape() == wide.shape() && value.layout() == layout);
+    return value.type().numel() == 1 ||
+           (value.shape() == wide.shape() && in_elements(value.layout()) == layout);
   });
   return VectorWalk::of(wide.shape(), layout, vector, flat);
 }
@@ -96,12 +97,12 @@ class VectorMapKernel final : public CudaKernel {
 
  private:
   [[nodiscard]] double bytes_moved() const {
-    std::int64_t bytes = 0;
-    for (const auto& [value, slot] : region_.operands) bytes += value.type().bytes();
+    double bytes = 0;
+    for (const auto& [value, slot] : region_.operands) bytes += bytes_of(value);
     for (const int r : results_.whole) {
-      bytes += region_.results[static_cast<std::size_t>(r)].type().bytes();
+      bytes += bytes_of(region_.results[static_cast<std::size_t>(r)]);
     }
-    return static_cast<double>(bytes);
+    return bytes;
   }
 
   [[nodiscard]] std::string body(const VectorReader& reader, std::int64_t slices,
@@ -120,26 +121,18 @@ class VectorMapKernel final : public CudaKernel {
     code += each;
     reader.write_loads(code);
     code += "}\n}\n" + each;
+    std::vector<VectorResult> results;
     for (const int r : results_.whole) {
-      code += fmt::format("Raw<{}> y{};\n", words_of(walk_, dtype_of(r)), r);
+      const auto at = static_cast<std::size_t>(r);
+      results.emplace_back(walk_, region_.results[at], outputs()[at], fmt::format("y{}", r));
     }
+    for (const VectorResult& result : results) result.write_declaration(code);
     code += fmt::format("#pragma unroll\nfor (int e = 0; e < {}; ++e) {{\n", walk_.vector);
     ElementWriter writer = reader.element(code);
-    for (const int r : results_.whole) {
-      const std::string value = writer.value(region_.results[static_cast<std::size_t>(r)]);
-      write_set(code, walk_, fmt::format("y{}", r), dtype_of(r), value);
-    }
+    for (const VectorResult& result : results) result.write_element(code, writer);
     code += "}\n";
-    for (const int r : results_.whole) {
-      code += fmt::format(
-          "store_words({}, y{});\n",
-          vector_address(walk_, outputs()[static_cast<std::size_t>(r)], dtype_of(r), true), r);
-    }
+    for (const VectorResult& result : results) result.write_store(code);
     return code + "}\n}\n}\n}\n";
-  }
-
-  [[nodiscard]] DType dtype_of(int result) const {
-    return region_.results[static_cast<std::size_t>(result)].dtype();
   }
 
   Region region_;

@@ -57,7 +57,9 @@ class VectorReduceKernel final : public CudaKernel {
     stage.accesses = all_accesses(request, *this);
     for (Access& access : stage.accesses) access.by_item = false;
     stage.bytes = work_.bytes();
-    for (const int r : work_.beside()) stage.bytes += bytes_of(r);
+    for (const int r : work_.beside()) {
+      stage.bytes += bytes_of(work_.region().results[static_cast<std::size_t>(r)]);
+    }
     stage.units = slices * parts_ * walk_.columns;
     stage.shared_bytes = static_cast<int>(4 * (shift_place(work_.region().reductions.size())));
     stage.flops = 3.0 * static_cast<double>(walk_.shape.numel());
@@ -73,11 +75,6 @@ class VectorReduceKernel final : public CudaKernel {
 
  private:
   static constexpr std::int64_t kMostBlocks = 320;
-
-  [[nodiscard]] double bytes_of(int result) const {
-    return static_cast<double>(
-        work_.region().results[static_cast<std::size_t>(result)].type().bytes());
-  }
 
   /// Vectors of totals and of what they are shifted by.
   [[nodiscard]] int totals() const {
@@ -196,32 +193,25 @@ class VectorReduceKernel final : public CudaKernel {
     code += each;
     reader.write_loads(code);
     code += "}\n}\n" + each;
-    const Region& region = work_.region();
+    std::vector<VectorResult> results;
     for (const int r : work_.beside()) {
-      const DType dtype = region.results[static_cast<std::size_t>(r)].dtype();
-      code += fmt::format("Raw<{}> y{};\n", words_of(walk_, dtype), r);
+      const auto at = static_cast<std::size_t>(r);
+      results.emplace_back(walk_, work_.region().results[at], outputs()[at], fmt::format("y{}", r));
     }
+    for (const VectorResult& result : results) result.write_declaration(code);
     code += each_element();
-    write_terms(code, reader);
+    write_terms(code, reader, results);
     code += "}\n";
-    for (const int r : work_.beside()) {
-      const DType dtype = region.results[static_cast<std::size_t>(r)].dtype();
-      code += fmt::format(
-          "store_words({}, y{});\n",
-          vector_address(walk_, outputs()[static_cast<std::size_t>(r)], dtype, true), r);
-    }
+    for (const VectorResult& result : results) result.write_store(code);
     code += "}\n}\n}\n";
   }
 
   /// Adds element e of the row to the thread's totals.
-  void write_terms(std::string& code, const VectorReader& reader) const {
+  void write_terms(std::string& code, const VectorReader& reader,
+                   std::span<const VectorResult> results) const {
     const Region& region = work_.region();
     ElementWriter writer = reader.element(code);
-    for (const int r : work_.beside()) {
-      const Value& result = region.results[static_cast<std::size_t>(r)];
-      const std::string value = writer.value(result);
-      write_set(code, walk_, fmt::format("y{}", r), result.dtype(), value);
-    }
+    for (const VectorResult& result : results) result.write_element(code, writer);
     std::size_t k = 0;
     for (std::size_t n = 0; n < region.reductions.size(); ++n) {
       const Node& reduction = *region.reductions[n];

@@ -86,6 +86,7 @@ std::int64_t VectorWalk::row_blocks(std::int64_t unroll) const {
 }
 
 Reach VectorWalk::reach(const Value& value) const {
+  if (has_bits(value.layout())) return has_bits_of(value) ? Reach::bits : Reach::none;
   if (value.type().numel() == 1) return Reach::scalar;
   if (is_whole(value)) return Reach::whole;
   const auto steps = steps_along(value, shape);
@@ -117,7 +118,8 @@ Support supports_walk(const Region& region, const VectorWalk& walk) {
       if (!result.layout().is_plain()) return Support::no("a smaller result is not plain");
       continue;
     }
-    if (!walk.is_whole(result) || !has_lane(result.dtype())) {
+    const bool fits = walk.has_bits_of(result) || walk.is_whole(result);
+    if (!fits || !has_lane(result.dtype())) {
       return Support::no(fmt::format("no vectors of {} hold a result", result.type().to_string()));
     }
   }
@@ -132,11 +134,13 @@ Support supports_walk(const Region& region, const VectorWalk& walk) {
 
 Layout layout_of(const Region& region, const Shape& shape) {
   for (const Value& result : region.results) {
-    if (result.shape() == shape) return result.layout();
+    if (result.shape() == shape) return in_elements(result.layout());
   }
   Layout layout;
   for (const auto& [value, slot] : region.operands) {
-    if (value.shape() == shape && !value.layout().is_plain()) layout = value.layout();
+    if (value.shape() == shape && !value.layout().is_plain()) {
+      layout = in_elements(value.layout());
+    }
   }
   return layout;
 }
@@ -183,6 +187,42 @@ void write_set(std::string& code, const VectorWalk& walk, const std::string& nam
   code += fmt::format("Lane<{}>::set({}.w, e, {});\n", storage_type(dtype), name, text);
 }
 
+namespace {
+
+/// Address text of the byte that holds the walk's vector at `row`.
+std::string bits_address(const VectorWalk& walk, int slot, bool writable) {
+  return fmt::format("({} + ((Index)row * {}u + c) / 8u)", pointer_to(slot, DType::u8, writable),
+                     walk.padded);
+}
+
+}  // namespace
+
+void VectorResult::write_declaration(std::string& code) const {
+  code += has_bits(value_.layout())
+              ? fmt::format("u32 {} = 0;\n", name_)
+              : fmt::format("Raw<{}> {};\n", words_of(walk_, value_.dtype()), name_);
+}
+
+void VectorResult::write_element(std::string& code, ElementWriter& writer) const {
+  const std::string text = writer.value(value_);
+  if (!has_bits(value_.layout())) return write_set(code, walk_, name_, value_.dtype(), text);
+  const std::string there = walk_.is_padded() ? fmt::format("c + e < {}u && ", walk_.channels) : "";
+  code += fmt::format("{} |= ({}{} ? 1u : 0u) << e;\n", name_, there, text);
+}
+
+void VectorResult::write_store(std::string& code) const {
+  if (has_bits(value_.layout())) {
+    code += fmt::format("*{} = (u8){};\n", bits_address(walk_, slot_, true), name_);
+  } else {
+    code += fmt::format("store_words({}, {});\n",
+                        vector_address(walk_, slot_, value_.dtype(), true), name_);
+  }
+}
+
+double bytes_of(const Value& value) {
+  return static_cast<double>(value.layout().physical_bytes(value.type()));
+}
+
 VectorReader::VectorReader(const Region& region, const VectorWalk& walk,
                            const std::vector<Value>& wanted)
     : region_(region), walk_(walk) {
@@ -194,6 +234,7 @@ int VectorReader::row_words() const {
   for (const Operand& operand : operands_) {
     const bool loads = operand.reach == Reach::whole || operand.reach == Reach::image;
     if (loads) words += words_of(walk_, operand.value.dtype());
+    if (operand.reach == Reach::bits) ++words;
   }
   return words;
 }
@@ -298,6 +339,8 @@ void VectorReader::write_declarations(std::string& code, int unroll) const {
     const DType dtype = operand.value.dtype();
     if (operand.reach == Reach::whole || operand.reach == Reach::image) {
       code += fmt::format("Raw<{}> {}[{}];\n", words_of(walk_, dtype), operand.name, unroll);
+    } else if (operand.reach == Reach::bits) {
+      code += fmt::format("u32 {}[{}];\n", operand.name, unroll);
     } else if (operand.reach == Reach::row) {
       code += fmt::format("{} {}[{}];\n", compute_type(dtype), operand.name, unroll);
     }
@@ -337,6 +380,8 @@ void VectorReader::write_loads(std::string& code) const {
     if (operand.reach == Reach::whole) {
       code += fmt::format("{}[q] = load_words<{}>({});\n", operand.name, words_of(walk_, dtype),
                           vector_address(walk_, operand.slot, dtype, false));
+    } else if (operand.reach == Reach::bits) {
+      code += fmt::format("{}[q] = *{};\n", operand.name, bits_address(walk_, operand.slot, false));
     } else if (operand.reach == Reach::image) {
       code += fmt::format("{}[q] = load_words<{}>({} + ({}));\n", operand.name,
                           words_of(walk_, dtype), pointer_to(operand.slot, dtype), offset(operand));
@@ -359,6 +404,12 @@ ElementWriter VectorReader::element(std::string& code) const {
       case Reach::scalar: writer.bind(operand.value, operand.name); break;
       case Reach::channel: writer.bind(operand.value, operand.name + "[e]"); break;
       case Reach::row: writer.bind(operand.value, operand.name + "[q]"); break;
+      case Reach::bits: {
+        const std::string element = operand.name + "e";
+        code += fmt::format("const bool {} = ({}[q] >> e & 1u) != 0;\n", element, operand.name);
+        writer.bind(operand.value, element);
+        break;
+      }
       case Reach::whole:
       case Reach::image: {
         const std::string element = operand.name + "e";

@@ -7,9 +7,11 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "ingot/backends/cuda/kernels/element.h"
+#include "ingot/ir/bits.h"
 #include "ingot/ir/target.h"
 
 namespace ingot::cuda {
@@ -17,6 +19,7 @@ namespace ingot::cuda {
 /// How an operand meets the elements of a vector.
 enum class Reach : std::uint8_t {
   whole,    ///< it has the walk's shape and layout
+  bits,     ///< the same as bits: a vector is a byte
   channel,  ///< one element a channel
   image,    ///< neighbouring channels are neighbours, rows share them
   row,      ///< one element for the whole vector
@@ -42,6 +45,10 @@ class VectorWalk {
   [[nodiscard]] bool is_whole(const Value& value) const {
     return value.shape() == shape && value.layout() == layout;
   }
+  /// Whether it lies as what is whole does, as bits; a byte holds one vector.
+  [[nodiscard]] bool has_bits_of(const Value& value) const {
+    return vector == 8 && value.shape() == shape && value.layout() == in_bits(layout);
+  }
   /// Whether the vectors hold channels that exist in memory alone.
   [[nodiscard]] bool is_padded() const noexcept { return channels != padded; }
   [[nodiscard]] std::int64_t groups() const noexcept { return padded / vector; }
@@ -64,7 +71,7 @@ class VectorWalk {
   bool flat = false;         ///< rows and channels are not the shape's
 };
 
-/// The layout of the Region's operands and results of `shape`.
+/// The layout of the Region's operands and results of `shape`; bits lie as the others do.
 Layout layout_of(const Region& region, const Shape& shape);
 /// Elements of 16-bit types come eight at a time, others four. Over the Region's Values of `shape`.
 int vector_of(const Region& region, const Shape& shape);
@@ -126,9 +133,29 @@ void write_place(std::string& code, const VectorWalk& walk, std::int64_t slices)
 std::string vector_address(const VectorWalk& walk, int slot, DType dtype, bool writable);
 /// Words of one vector.
 int words_of(const VectorWalk& walk, DType dtype);
-/// Appends the store of a whole result: `value` of element e, into words `name`; and at the end of
-/// the vector the store itself.
+/// Puts `value`, element e of a whole result, into words `name`.
 void write_set(std::string& code, const VectorWalk& walk, const std::string& name, DType dtype,
                const std::string& value);
+
+/// A Region's result that a walk stores: its vector is declared, then each element is set, then it
+/// goes to `row`.
+class VectorResult {
+ public:
+  VectorResult(const VectorWalk& walk, const Value& value, int slot, std::string name)
+      : walk_(walk), value_(value), slot_(slot), name_(std::move(name)) {}
+
+  void write_declaration(std::string& code) const;
+  void write_element(std::string& code, ElementWriter& writer) const;
+  void write_store(std::string& code) const;
+
+ private:
+  const VectorWalk& walk_;
+  Value value_;
+  int slot_;
+  std::string name_;
+};
+
+/// Bytes in memory, padding included.
+double bytes_of(const Value& value);
 
 }  // namespace ingot::cuda
