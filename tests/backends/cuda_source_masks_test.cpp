@@ -77,16 +77,17 @@ TEST(CudaMasks, TheBackwardPassDoesNotReadOutputsOfResidualBlocks) {
     bits += own.bytes();
     outputs += own.value.type().numel() * 2;
     ASSERT_NE(mask.maker, nullptr);
-    ASSERT_EQ(mask.readers.size(), 1u);
-    for (const int made : mask.maker->outputs) {
-      if (made == slot) continue;
-      EXPECT_EQ(std::ranges::count(mask.readers.front()->inputs, made), 0)
-          << mask.readers.front()->node->name();
+    ASSERT_FALSE(mask.readers.empty());
+    for (const Launch* reader : mask.readers) {
+      for (const int made : mask.maker->outputs) {
+        if (made == slot) continue;
+        EXPECT_EQ(std::ranges::count(reader->inputs, made), 0) << reader->node->name();
+      }
     }
   }
   const Program without = lower(step, backend, kWithout);
   EXPECT_TRUE(masks_of(without).empty());
-  // Each output is read once less, and its bits are written and read.
+  // Each output is read once less at least, and its bits are written and read.
   EXPECT_GE(bytes_moved(without) - bytes_moved(program), outputs - 2 * bits);
 }
 
