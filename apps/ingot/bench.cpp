@@ -62,8 +62,8 @@ struct Comparison {
     };
     const train::StepOutcome got = first_step(tested, tested_backend(), model, batch);
     const train::StepOutcome want = right_step(0);
-    std::vector<train::StepOutcome> moved{right_step(train::nudge_of(precision))};
-    const train::StepDifference difference = train::compare_steps(got, want, moved, precision);
+    const train::StepOutcome nudged = right_step(train::nudge_of(precision));
+    const train::StepDifference difference = train::compare_steps(got, want, nudged, {}, precision);
     if (difference.over_rounding <= train::kRoundings) return difference;
     // Noise in every op takes many times as long, and meets what a nudge does not.
     VariableStore start(right_backend(), 1);
@@ -71,9 +71,9 @@ struct Comparison {
     train::spread_scales_and_shifts(start);
     const std::shared_ptr<Backend> backend = noise_backend();
     const Inputs inputs(model, batch, backend->device());
-    std::ranges::move(train::noisy_first_steps(tested, backend, start, inputs.feeds(0)),
-                      std::back_inserter(moved));
-    return train::compare_steps(got, want, moved, precision);
+    const std::vector<train::StepOutcome> noisy =
+        train::noisy_first_steps(tested, backend, start, inputs.feeds(0));
+    return train::compare_steps(got, want, nudged, noisy, precision);
   }
 };
 

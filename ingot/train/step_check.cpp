@@ -140,7 +140,8 @@ double relative_distance(const HostTensor& got, const HostTensor& want) {
 }
 
 StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
-                             std::span<const StepOutcome> moved, Precision precision) {
+                             const StepOutcome& nudged, std::span<const StepOutcome> noisy,
+                             Precision precision) {
   StepDifference found;
   const double least = nudge_of(precision) / 2;
   for (std::size_t i = 0; i < want.size(); ++i) {
@@ -148,15 +149,17 @@ StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
     const auto has = [&, i = i, &name = name](const StepOutcome& step) {
       return i < step.size() && step[i].first == name;
     };
-    if (!has(got) || !std::ranges::all_of(moved, has)) {
+    if (!has(got) || !has(nudged) || !std::ranges::all_of(noisy, has)) {
       throw Error(ErrorKind::internal, ErrorCode::internal,
                   "compare_steps: the steps must compute the same results, \"" + name +
                       "\" is not in all of them");
     }
     const double distance = relative_distance(got[i].second, value);
-    double rounding = least;
-    for (const StepOutcome& step : moved) {
-      rounding = std::max(rounding, relative_distance(step[i].second, value));
+    double rounding = std::max(relative_distance(nudged[i].second, value), least);
+    if (!(distance <= kRoundings * rounding)) {
+      for (const StepOutcome& step : noisy) {
+        rounding = std::max(rounding, relative_distance(step[i].second, value));
+      }
     }
     if (rounding > kMeaningless) {
       ++found.unchecked;

@@ -53,6 +53,10 @@ double component(const HostTensor& got, const HostTensor& want, const HostTensor
 /// |got - want| / |want| in the L2 norm; |got| where `want` is zero.
 double relative_distance(const HostTensor& got, const HostTensor& want);
 
+/// How many times the nudged step's distance a right step may have: both round, forwards and
+/// backwards, in orders of their own, and single ReLUs near their kink may fall on either side.
+inline constexpr double kRoundings = 8;
+
 struct StepDifference {
   double distance = 0;       ///< greatest relative L2 distance of a result
   double over_rounding = 0;  ///< greatest distance as a multiple of the nudged step's
@@ -60,13 +64,14 @@ struct StepDifference {
   int checked = 0;
   int unchecked = 0;  ///< results that rounding alone moves by more than a tenth
 };
-/// Compares `got` with `want`; `moved` are `want`'s step after nudge_parameters(), and others that
-/// rounding may have made of it, of which the furthest counts. A result that
+/// Compares `got` with `want`; `nudged` is `want`'s step after nudge_parameters(). A result that
 /// rounding moves by more than a tenth says nothing and is counted apart: so is the gradient of a
-/// bias before a batch norm, which is zero in exact arithmetic. Errors (internal): results of other
-/// names. In a precision, rounding takes every result at least as far as half of its nudge.
+/// bias before a batch norm, which is zero in exact arithmetic. Of a result that is more than
+/// kRoundings away, what the furthest of `noisy` does to it counts, as far as there are some
+/// (noisy_first_steps()). Errors (internal): results of other names. In a precision, rounding takes
+/// every result at least as far as half of its nudge.
 StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
-                             std::span<const StepOutcome> moved,
+                             const StepOutcome& nudged, std::span<const StepOutcome> noisy = {},
                              Precision precision = Precision::f32);
 
 /// Steps of the Graph with twice the ops' rounding at random in it (see rounding_noise.h), each
@@ -75,9 +80,6 @@ StepDifference compare_steps(const StepOutcome& got, const StepOutcome& want,
 std::vector<StepOutcome> noisy_first_steps(const Graph& graph, std::shared_ptr<Backend> backend,
                                            const VariableStore& start, std::span<const Feed> feeds);
 
-/// How many times the nudged step's distance a right step may have: both round, forwards and
-/// backwards, in orders of their own, and single ReLUs near their kink may fall on either side.
-inline constexpr double kRoundings = 8;
 /// Errors (internal, numerics): a result further away than kRoundings; more than one result in ten
 /// that says nothing, in bf16 and f16 all. `what` names what the step was compared with.
 void require_agreement(const StepDifference& difference, std::string_view what,
