@@ -24,8 +24,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Plans that --tune quick times.
+// Plans of a problem that --tune quick times, one of them a product's where it is one.
 constexpr std::size_t kQuickPlans = 3;
+constexpr std::size_t kAllPlans = static_cast<std::size_t>(-1);
 
 class CudnnLibrary final : public ConvLibrary {
  public:
@@ -93,11 +94,16 @@ class CudnnLibrary final : public ConvLibrary {
   std::shared_ptr<const ConvCall> choose(const ConvProblem& problem, const std::string& text,
                                          std::string& why) {
     const Clock::time_point start = Clock::now();
-    Calls calls = plans(problem, why);
+    const bool product = tune_ != Tune::off && is_product(problem);
+    const std::size_t most = tune_ == Tune::off     ? 1
+                             : tune_ == Tune::quick ? kQuickPlans
+                                                    : kAllPlans;
+    Calls calls = plans(problem, product && tune_ == Tune::quick ? most - 1 : most, why);
     const Clock::time_point built = Clock::now();
     if (tune_ == Tune::off) return calls.empty() ? nullptr : calls.front();
-    if (is_product(problem)) {
+    if (product) {
       for (auto& call : products_->calls(lt_problem(problem))) {
+        if (calls.size() == most) break;
         calls.push_back(as_convolution(std::move(call), problem.kind));
       }
     }
@@ -130,11 +136,8 @@ class CudnnLibrary final : public ConvLibrary {
     return {Addition::in_place, Addition::fused};
   }
 
-  /// cuDNN's plans that can be built, as many as are timed, best first as the heuristics have it.
-  Calls plans(const ConvProblem& problem, std::string& why) {
-    const std::size_t most = tune_ == Tune::off     ? 1
-                             : tune_ == Tune::quick ? kQuickPlans
-                                                    : static_cast<std::size_t>(-1);
+  /// At most so many of cuDNN's plans that can be built, best first as the heuristics have it.
+  Calls plans(const ConvProblem& problem, std::size_t most, std::string& why) {
     Calls found;
     const std::lock_guard lock(shared_->mutex);
     for (const Addition way : additions(problem)) {
