@@ -32,7 +32,7 @@ struct Workload {
 
 /// Passes without which a step computes the same in another order.
 inline std::vector<std::string> unfused_passes() {
-  return {"fuse", "batch_slices", "fuse_updates"};
+  return {"fuse", "batch_slices", "fuse_updates", "weight_copies"};
 }
 
 /// Errors: unknown names.

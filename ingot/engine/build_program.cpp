@@ -11,6 +11,7 @@
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/passes/pass_manager.h"
+#include "ingot/passes/weight_copies.h"
 #include "ingot/planner/checker.h"
 #include "ingot/planner/launch_memory.h"
 #include "ingot/planner/plan.h"
@@ -106,11 +107,58 @@ class Builder {
         launch.outputs.push_back(p_.slot_of(node->output(static_cast<int>(i))));
       }
       launch.kernel = backend_.create_kernel({*node, launch.inputs, launch.outputs});
-      auto& list = commits_[static_cast<std::size_t>(node->id())] ? p_.commit : p_.main;
+      auto& list = commits_[static_cast<std::size_t>(node->id())] ? p_.commit
+                   : is_kept(launch)                              ? p_.refresh
+                                                                  : p_.main;
       list.push_back(std::move(launch));
     }
+    for (const Launch& launch : p_.refresh) keep_copies(*launch.node);
     snapshot_position_ = static_cast<int>(p_.main.size());
     end_position_ = snapshot_position_ + 1 + static_cast<int>(p_.commit.size());
+  }
+
+  /// Whether the launch's results are there when a step begins, unless a variable was written from
+  /// outside: nobody reads them once the end of the step may have overwritten them.
+  [[nodiscard]] bool is_kept(const Launch& launch) {
+    const Node& node = *launch.node;
+    if (&node.op() != &weight_copies_op() || launch.kernel->scratch_bytes() > 0) return false;
+    for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
+      const Value copy{const_cast<Node*>(&node), i};
+      const Node& variable = copied_variable(copy);
+      if (copy.layout() != variable.outputs()[0].layout || read_late(p_.slot_of(copy)))
+        return false;
+      if (p_.graph->assign_of(variable.name()) == nullptr) continue;
+      const Value next = copy_after_step(copy);
+      if (!next.valid() || !commits_[static_cast<std::size_t>(next.node()->id())]) return false;
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool read_late(int root) {
+    const auto is_read = [&](const Value& value) { return p_.root_of(p_.slot_of(value)) == root; };
+    for (const Fetch& fetch : p_.graph->fetches()) {
+      if (is_read(fetch.value)) return true;
+    }
+    return std::ranges::any_of(p_.graph->nodes(), [&](const auto& node) {
+      const bool late =
+          &node->op() == &assign_op() || commits_[static_cast<std::size_t>(node->id())];
+      return late && std::ranges::any_of(node->inputs(), is_read);
+    });
+  }
+
+  /// Gives the results, their views and what the update makes of them the copies' memory.
+  void keep_copies(const Node& node) {
+    for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
+      const Value copy{const_cast<Node*>(&node), i};
+      const int root = p_.slot_of(copy);
+      if (const Value next = copy_after_step(copy); next.valid())
+        slot(p_.slot_of(next)).root = root;
+      slot(root).offset = static_cast<std::int64_t>(p_.kept.size());
+      p_.kept.push_back({root, copied_variable(copy).name(), copy.dtype()});
+      for (int other = 0; other < static_cast<int>(p_.slots.size()); ++other) {
+        if (p_.root_of(other) == root) slot(other).storage = Slot::Storage::copy;
+      }
+    }
   }
 
   /// A slot that keeps the value the variable had at the start of the step.

@@ -26,6 +26,7 @@ Executable compile(const Graph& graph, VariableStore& store, const CompileOption
   check_environment();
   PassContext context(*store.backend());
   context.fixed_layouts = store.fixed_layouts();
+  context.external = store.external_variables();
   std::unique_ptr<Graph> lowered = run_passes(graph, pass_list(), options.disabled_passes, context);
   std::vector<VariableRequest> requests;
   for (const Node* node : lowered->nodes_of(variable_op())) {

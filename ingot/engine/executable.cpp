@@ -45,6 +45,12 @@ Executable::Impl::Impl(Program p, VariableStore& s, const CompileOptions& o)
       addresses(program.slots.size(), nullptr),
       fed(program.feeds.size()),
       ring(ring_names(program), o.ring_capacity) {
+  for (const Node* assign : program.graph->nodes_of(assign_op())) {
+    assigned.push_back(&store->segment(assign->input(0).node()->name()));
+  }
+  std::vector<CopyRequest> requests;
+  for (const BoundCopy& copy : program.kept) requests.push_back({copy.variable, copy.dtype});
+  copies = store->prepare_copies(requests);
   try {
     store->reserve_scratch(program.arena_bytes);
   } catch (Error& error) {
@@ -99,6 +105,9 @@ void Executable::Impl::resolve_addresses() {
       case Slot::Storage::constant:
         addresses[i] = static_cast<std::byte*>(constants.data()) + root.offset;
         break;
+      case Slot::Storage::copy:
+        addresses[i] = copies[static_cast<std::size_t>(root.offset)]->data;
+        break;
       case Slot::Storage::scratch:
         addresses[i] = slot.first < 0 && root.first < 0 ? nullptr : store->scratch() + root.offset;
         break;
@@ -106,6 +115,16 @@ void Executable::Impl::resolve_addresses() {
   }
   scratch_version = store->scratch_version();
   if (runner != nullptr) runner->rebind(addresses);
+}
+
+void Executable::Impl::refresh_copies() {
+  if (std::ranges::all_of(copies, &VariableCopy::current)) return;
+  if (runner != nullptr) {
+    runner->refresh();
+  } else {
+    run_launches(program.refresh);
+  }
+  for (VariableCopy* copy : copies) copy->set_current();
 }
 
 void Executable::Impl::check_feeds(std::span<const Feed> given, int count) {
@@ -253,17 +272,23 @@ void Executable::run_steps(int steps, std::span<const Feed> feeds) {
   }
   impl.check_feeds(feeds, steps);
   if (impl.scratch_version != impl.store->scratch_version()) impl.resolve_addresses();
-  if (impl.runner != nullptr) {
-    impl.runner->run(steps, impl.fed);
-    impl.steps += steps;
-    impl.ran = true;
+  impl.refresh_copies();
+  // What fails on the way leaves copies stale, which costs a conversion at most.
+  for (Segment* variable : impl.assigned) ++variable->generation;
+  impl.run_steps(steps);
+  for (VariableCopy* copy : impl.copies) copy->set_current();
+}
+
+void Executable::Impl::run_steps(int count) {
+  if (runner != nullptr) {
+    runner->run(count, fed);
+    steps += count;
+    ran = true;
     return;
   }
-  for (int step = 0; step < steps; ++step) {
-    for (std::size_t i = 0; i < impl.fed.size(); ++i) {
-      impl.set_feed(i, impl.fed[i].data + impl.fed[i].stride * step);
-    }
-    impl.run_once();
+  for (int step = 0; step < count; ++step) {
+    for (std::size_t i = 0; i < fed.size(); ++i) set_feed(i, fed[i].data + fed[i].stride * step);
+    run_once();
   }
 }
 

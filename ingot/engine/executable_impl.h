@@ -29,6 +29,8 @@ struct Executable::Impl {
   Buffer constants;
   int scratch_version = -1;
   std::vector<std::byte*> addresses;  ///< by slot
+  std::vector<Segment*> assigned;     ///< variables that a step writes
+  std::vector<VariableCopy*> copies;  ///< Program::kept
   std::vector<FeedMemory> fed;        ///< by feed, in the current call
   StepErrorLatch errors;
   StepRing ring;
@@ -42,8 +44,12 @@ struct Executable::Impl {
 
   void upload_constants();
   void resolve_addresses();
+  /// Makes every copy that the steps read current.
+  void refresh_copies();
   void check_feeds(std::span<const Feed> given, int count);
   void set_feed(std::size_t feed, const std::byte* data) noexcept;
+  /// Of the feeds that were checked.
+  void run_steps(int count);
   void run_once();
   void run_launches(std::vector<Launch>& launches) noexcept;
   void copy(const std::vector<SlotCopy>& list) noexcept;

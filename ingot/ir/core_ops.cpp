@@ -146,6 +146,20 @@ const OpDef& batch_slices_op() {
   return def;
 }
 
+const OpDef& weight_copies_op() {
+  static const OpDef def{
+      .name = "weight_copies",
+      .summary =
+          "a region of conversions of weights, whose results are kept from step to step; made "
+          "by the compiler",
+      .inputs = {{"operands", "the body's arguments, variables", true}},
+      .outputs = {{"results", "the body's results, casts of the operands", true}},
+      .constraints = {{"C1", "a region is made by the compiler only"}},
+      .infer = infer_region,
+      .gradient = {nullptr, "it is made after gradients"}};
+  return def;
+}
+
 const OpDef& reorder_op() {
   static const OpDef def{.name = "reorder",
                          .summary = "the same value in another layout; made by the compiler",
@@ -166,9 +180,9 @@ const OpDef& reorder_op() {
 }
 
 std::span<const OpDef* const> core_ops() {
-  static const std::array kOps{&placeholder_op(),  &variable_op(), &constant_op(),
-                               &argument_op(),     &assign_op(),   &fused_op(),
-                               &batch_slices_op(), &reorder_op()};
+  static const std::array kOps{&placeholder_op(),  &variable_op(),      &constant_op(),
+                               &argument_op(),     &assign_op(),        &fused_op(),
+                               &batch_slices_op(), &weight_copies_op(), &reorder_op()};
   return kOps;
 }
 

@@ -15,6 +15,7 @@ const OpDef& fused_op();
 /// A Region run slice by slice of a batch (passes/batch_slices.cpp). The body, its arguments and
 /// results have the whole batch: evaluated at once it gives the same but for the order of sums.
 const OpDef& batch_slices_op();
+const OpDef& weight_copies_op();
 /// The same logical value in another layout (attribute `layout`, a tag).
 const OpDef& reorder_op();
 

@@ -60,6 +60,9 @@ class Target {
   [[nodiscard]] virtual bool wants_space_to_depth(const Node&, StepForm) const { return false; }
   /// Whether Regions of batch slices pay here: cores with caches of their own do the work.
   [[nodiscard]] virtual bool slices_batches() const noexcept { return false; }
+  /// Whether conversions of weights are kept from step to step, and an update writes them with the
+  /// weights; asked for the whole step, then supports() for the Region of an update with them.
+  [[nodiscard]] virtual bool keeps_weight_copies(StepForm) const noexcept { return false; }
   [[nodiscard]] virtual std::size_t alignment() const noexcept { return 64; }
   [[nodiscard]] virtual CacheSizes caches() const noexcept { return {}; }
 };

@@ -40,12 +40,21 @@ bool is_relu(const Node& node) {
   return &node.op() == op;
 }
 
-bool is_conversions(const Node& node) {
-  if (node.body() == nullptr || node.outputs().size() < 2) return false;
+bool converts_operands(const Node& node) {
+  if (node.body() == nullptr || node.outputs().empty()) return false;
   return std::ranges::all_of(node.body()->fetches(), [](const Fetch& fetch) {
     const Node& cast = *fetch.value.node();
     return &cast.op() == &cast_op() && &cast.input(0).node()->op() == &argument_op();
   });
+}
+
+bool is_conversions(const Node& node) {
+  return node.outputs().size() > 1 && converts_operands(node);
+}
+
+std::size_t converted_operand(const Node& node, std::size_t result) {
+  const Node& cast = *node.body()->fetches()[result].value.node();
+  return static_cast<std::size_t>(cast.input(0).node()->integer("index"));
 }
 
 }  // namespace ingot

@@ -1,6 +1,8 @@
 // How passes and backends tell Nodes apart that their records describe by several fields.
 #pragma once
 
+#include <cstddef>
+
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
 
@@ -21,8 +23,12 @@ inline bool is_reduction(const Node& node) {
 bool is_addition(const Node& node);
 bool is_relu(const Node& node);
 
-/// A Region whose results are each a cast of an operand, several of them: tensors of any shapes,
-/// element by element of their memory.
+/// A Region whose results are each a cast of an operand: tensors of any shapes, element by element
+/// of their memory.
+bool converts_operands(const Node& node);
+/// Such a Region of several results.
 bool is_conversions(const Node& node);
+/// The operand that a result of such a Region converts.
+std::size_t converted_operand(const Node& node, std::size_t result);
 
 }  // namespace ingot

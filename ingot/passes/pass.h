@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -25,6 +27,8 @@ struct PassContext {
   /// Variables whose layout is already fixed (another Executable chose it, or the caller owns the
   /// memory); `layouts` honours it.
   LayoutMap fixed_layouts;
+  /// Variables in the caller's memory, which may change between two steps unseen.
+  std::set<std::string, std::less<>> external;
   /// The layout of every variable, filled in by `layouts`; a VariableStore fixes them.
   LayoutMap variable_layouts;
   /// Counts of what was done, by "pass.what".

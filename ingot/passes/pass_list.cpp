@@ -41,6 +41,8 @@ std::span<const Pass> pass_list() {
            batch_slices},
       Pass{"fuse_updates", "joins the updates of parameters to what makes their gradients",
            fuse_updates},
+      Pass{"weight_copies", "lets updates write the weights' conversions of the next step",
+           weight_copies},
 
       // The engine's part, on the final Graph.
       Pass{"choose_kernels", "asks the backend for a Kernel for every Node", nullptr, true},

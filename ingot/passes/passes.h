@@ -61,4 +61,8 @@ std::unique_ptr<Graph> batch_slices(const Graph& graph, PassContext& context);
 /// Joins updates of parameters to what makes their gradients; see fuse_updates.cpp.
 std::unique_ptr<Graph> fuse_updates(const Graph& graph, PassContext& context);
 
+/// Makes conversions of weights outlive the step, for a target that asks for it; see
+/// weight_copies.h.
+std::unique_ptr<Graph> weight_copies(const Graph& graph, PassContext& context);
+
 }  // namespace ingot

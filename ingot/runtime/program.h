@@ -15,11 +15,11 @@ namespace ingot {
 
 /// Where a Value lives.
 struct Slot {
-  enum class Storage : std::uint8_t { feed, variable, constant, scratch };
+  enum class Storage : std::uint8_t { feed, variable, constant, copy, scratch };
   Storage storage = Storage::scratch;
   Value value;
   int root = -1;            ///< the slot whose memory this one shares; itself when it has its own
-  std::int64_t offset = 0;  ///< in the constants' buffer or the scratch arena
+  std::int64_t offset = 0;  ///< in the constants' buffer or the scratch arena; of a copy: which one
   int first = -1;           ///< position of its writer
   int last = -1;            ///< position of its last reader
 
@@ -55,13 +55,23 @@ struct BoundFetch {
   int ring_index = -1;  ///< scalars only
 };
 
+/// A slot in the memory of a variable's copy.
+struct BoundCopy {
+  int slot = -1;  ///< a root
+  std::string variable;
+  DType dtype = DType::bf16;
+};
+
 /// Everything compile() decides. Positions: `main` launches, then `snapshots`, then `commit`
-/// launches (which may overwrite variables in place), then `copies`.
+/// launches (which may overwrite variables in place), then `copies`. Before a step for which some
+/// of `kept` is stale run the `refresh` launches; a step leaves all of `kept` current.
 struct Program {
   StepForm form = StepForm::latency;
   std::unique_ptr<Graph> graph;
   std::vector<Slot> slots;
   std::vector<int> first_slot;  ///< by node id: slot of output 0
+  std::vector<BoundCopy> kept;
+  std::vector<Launch> refresh;
   std::vector<Launch> main;
   std::vector<SlotCopy> snapshots;
   std::vector<Launch> commit;

@@ -57,6 +57,8 @@ class Runner {
   /// reused when it returns; device memory once wait() has returned. Throws what the device
   /// refuses; allocates nothing after the first call.
   virtual void run(int steps, std::span<const FeedMemory> feeds) = 0;
+  /// Enqueues the Program's `refresh` launches.
+  virtual void refresh() = 0;
   /// Blocks until every enqueued step is done and hands over the scalars of those that have not
   /// been handed over, at most `ring_capacity` of them. After a failure the numbering goes on from
   /// the failed step.

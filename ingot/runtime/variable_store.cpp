@@ -114,18 +114,7 @@ void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
   };
   for (std::size_t role = 0; role < kRoles; ++role) {
     if (fresh[role].empty()) continue;
-    // A zero-element variable still needs a distinct, valid address.
-    const auto bytes = static_cast<std::size_t>(std::max(totals[role], alignment));
-    const auto role_name = variable_role_name(static_cast<VariableRole>(role));
-    arenas_.push_back(Buffer::allocate(device_, bytes, role_name));
-    arena_bytes_ += static_cast<std::int64_t>(bytes);
-    const auto owner = std::ranges::find(arena_owners_, role_name, &MemoryOwner::name);
-    if (owner != arena_owners_.end()) {
-      owner->bytes += static_cast<std::int64_t>(bytes);
-    } else {
-      arena_owners_.push_back({std::string(role_name), static_cast<std::int64_t>(bytes)});
-    }
-    auto* base = static_cast<std::byte*>(arenas_.back().data());
+    auto* const base = add_arena(totals[role], variable_role_name(static_cast<VariableRole>(role)));
     for (const auto& [request, offset] : fresh[role]) {
       add(*request, base + offset, false);
       initialise(*segments_.back(), request->init, threads ? &*threads : nullptr);
@@ -135,6 +124,58 @@ void VariableStore::prepare(const std::vector<VariableRequest>& requests) {
     add(*request, static_cast<std::byte*>(external.data), true);
     pending_externals_.erase(request->name);
   }
+}
+
+std::byte* VariableStore::add_arena(std::int64_t bytes, std::string_view owner) {
+  // A zero-element variable still needs a distinct, valid address.
+  bytes = std::max(bytes, static_cast<std::int64_t>(device_->alignment()));
+  arenas_.push_back(Buffer::allocate(device_, static_cast<std::size_t>(bytes), owner));
+  arena_bytes_ += bytes;
+  const auto known = std::ranges::find(arena_owners_, owner, &MemoryOwner::name);
+  if (known != arena_owners_.end()) {
+    known->bytes += bytes;
+  } else {
+    arena_owners_.push_back({std::string(owner), bytes});
+  }
+  return static_cast<std::byte*>(arenas_.back().data());
+}
+
+std::set<std::string, std::less<>> VariableStore::external_variables() const {
+  std::set<std::string, std::less<>> names;
+  for (const auto& entry : pending_externals_) names.insert(entry.first);
+  for (const auto& segment : segments_) {
+    if (segment->external) names.insert(segment->name);
+  }
+  return names;
+}
+
+std::vector<VariableCopy*> VariableStore::prepare_copies(std::span<const CopyRequest> requests) {
+  std::vector<VariableCopy*> result;
+  std::vector<std::pair<VariableCopy*, std::int64_t>> fresh;
+  std::int64_t total = 0;
+  for (const CopyRequest& request : requests) {
+    const Segment& of = segment(request.variable);
+    if (of.external) {
+      throw internal_error(
+          fmt::format("variable \"{}\": a copy cannot follow memory of the caller's", of.name));
+    }
+    const auto known = std::ranges::find_if(
+        copies_, [&](const auto& copy) { return copy->of == &of && copy->dtype == request.dtype; });
+    if (known != copies_.end()) {
+      result.push_back(known->get());
+      continue;
+    }
+    const std::int64_t bytes = of.layout.physical_bytes({request.dtype, of.type.shape});
+    copies_.push_back(
+        std::make_unique<VariableCopy>(VariableCopy{&of, request.dtype, nullptr, bytes}));
+    result.push_back(copies_.back().get());
+    fresh.emplace_back(result.back(), total);
+    total += aligned(bytes, static_cast<std::int64_t>(device_->alignment()));
+  }
+  if (fresh.empty()) return result;
+  std::byte* const base = add_arena(total, "weight copies");
+  for (const auto& [copy, offset] : fresh) copy->data = base + offset;
+  return result;
 }
 
 void VariableStore::initialise(const Segment& segment, const Initializer& init,
@@ -184,12 +225,13 @@ HostTensor VariableStore::read(std::string_view name) const {
 }
 
 void VariableStore::write(std::string_view name, const HostTensor& value) {
-  const Segment& s = segment(name);
+  Segment& s = segment(name);
   if (value.type() != s.type) {
     throw user_error(ErrorCode::invalid_shape,
                      fmt::format("variable \"{}\": must be written with {}, got {}", name,
                                  s.type.to_string(), value.type().to_string()));
   }
+  ++s.generation;
   if (s.layout.is_plain()) {
     device_->copy_to_device(s.data, value.view().data, static_cast<std::size_t>(s.bytes));
     return;

@@ -3,12 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "ingot/base/host_view.h"
@@ -39,6 +43,26 @@ struct Segment {
   std::byte* data = nullptr;
   std::int64_t bytes = 0;  ///< physical
   bool external = false;
+  /// Changes with every write of the value: by write(), or by a step that assigns the variable.
+  std::uint64_t generation = 1;
+};
+
+/// A variable's value in another dtype, in the same layout. Whoever writes the variable alone makes
+/// it stale; whoever reads it makes it current before.
+struct VariableCopy {
+  const Segment* of = nullptr;
+  DType dtype = DType::bf16;
+  std::byte* data = nullptr;
+  std::int64_t bytes = 0;
+  std::uint64_t generation = 0;  ///< of the value that was converted
+
+  [[nodiscard]] bool current() const noexcept { return generation == of->generation; }
+  void set_current() noexcept { generation = of->generation; }
+};
+
+struct CopyRequest {
+  std::string variable;
+  DType dtype = DType::bf16;
 };
 
 /// Not thread safe: Executables on one store take turns.
@@ -63,10 +87,19 @@ class VariableStore {
   /// Makes room for the variables that are new (one arena a role and call) and initialises them;
   /// for known ones checks that type and layout agree.
   void prepare(const std::vector<VariableRequest>& requests);
+  /// Variables in the caller's memory, which changes without a change of their generation.
+  [[nodiscard]] std::set<std::string, std::less<>> external_variables() const;
+  /// Copies of variables, in the order of the requests, valid as long as the store; makes room for
+  /// those that are new, which are stale. Errors: internal, for external variables.
+  std::vector<VariableCopy*> prepare_copies(std::span<const CopyRequest> requests);
 
   [[nodiscard]] bool contains(std::string_view name) const;
   /// Errors: unknown name, with candidates.
   [[nodiscard]] const Segment& segment(std::string_view name) const;
+  /// For who writes the variable's memory and counts its generation.
+  [[nodiscard]] Segment& segment(std::string_view name) {
+    return const_cast<Segment&>(std::as_const(*this).segment(name));
+  }
   /// In the order in which they were made.
   [[nodiscard]] std::vector<const Segment*> segments() const;
 
@@ -75,9 +108,10 @@ class VariableStore {
   /// Errors: unknown name, another type.
   void write(std::string_view name, const HostTensor& value);
 
-  /// Bytes of all arenas, external memory apart.
+  /// Bytes of all arenas, those of copies among them, external memory apart.
   [[nodiscard]] std::int64_t bytes() const noexcept { return arena_bytes_; }
-  /// All that the store allocates on its device: the arenas, by their role, and the scratch arena.
+  /// All that the store allocates on its device: the arenas, by their role, the weights' copies and
+  /// the scratch arena.
   [[nodiscard]] std::vector<MemoryOwner> device_memory() const;
 
   /// The scratch arena that all Executables share; grows to the largest request. `version` changes
@@ -97,6 +131,7 @@ class VariableStore {
     std::size_t bytes;
   };
 
+  std::byte* add_arena(std::int64_t bytes, std::string_view owner);
   void initialise(const Segment& segment, const Initializer& init, ThreadPool* threads);
 
   std::shared_ptr<Backend> backend_;
@@ -105,8 +140,9 @@ class VariableStore {
   std::unordered_map<std::string, External> pending_externals_;
   std::vector<std::unique_ptr<Segment>> segments_;
   std::unordered_map<std::string_view, Segment*> by_name_;
+  std::vector<std::unique_ptr<VariableCopy>> copies_;
   std::vector<Buffer> arenas_;
-  std::vector<MemoryOwner> arena_owners_;  ///< one a role
+  std::vector<MemoryOwner> arena_owners_;  ///< one a role, and the copies
   std::int64_t arena_bytes_ = 0;
   Buffer scratch_;
   int scratch_version_ = 0;

@@ -3,10 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
+#include <set>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ingot/base/philox.h"
@@ -94,6 +99,55 @@ TEST(ConvertLayout, BitsLieWhereTheLayoutHasThem) {
     to_logical(physical.data(), layout, back.view());
     EXPECT_EQ(back, value);
   }
+}
+
+VariableRequest weight(std::string name) {
+  return {
+      std::move(name), {DType::f32, {2, 3}}, {}, VariableRole::parameter, Initializer::constant(1)};
+}
+
+TEST(VariableStore, ACopyIsStaleUntilItIsMadeAndAfterEachWrite) {
+  VariableStore store(make_backend("cpu"));
+  store.prepare({weight("w"), weight("v")});
+  const std::int64_t before = store.bytes();
+  const std::vector<CopyRequest> requests{{"w", DType::bf16}, {"w", DType::f16}};
+  const std::vector<VariableCopy*> copies = store.prepare_copies(requests);
+  ASSERT_EQ(copies.size(), 2u);
+  EXPECT_EQ(copies[0]->bytes, 12);
+  EXPECT_NE(copies[0]->data, copies[1]->data);
+  EXPECT_FALSE(copies[0]->current());
+  copies[0]->set_current();
+  EXPECT_TRUE(copies[0]->current());
+  EXPECT_FALSE(copies[1]->current());
+  store.write("v", HostTensor({DType::f32, {2, 3}}));
+  EXPECT_TRUE(copies[0]->current());
+  store.write("w", HostTensor({DType::f32, {2, 3}}));
+  EXPECT_FALSE(copies[0]->current());
+  copies[0]->set_current();
+  ++store.segment("w").generation;
+  EXPECT_FALSE(copies[0]->current());
+
+  // Whoever asks again shares them; all are the store's memory.
+  EXPECT_EQ(store.prepare_copies(requests), copies);
+  const std::vector<MemoryOwner> owners = store.device_memory();
+  const auto owner = std::ranges::find(owners, "weight copies", &MemoryOwner::name);
+  ASSERT_NE(owner, owners.end());
+  EXPECT_EQ(owner->bytes, store.bytes() - before);
+  EXPECT_EQ(total_bytes(owners), store.bytes());
+}
+
+TEST(VariableStore, MemoryOfTheCallersHasNoCopy) {
+  VariableStore store(make_backend("cpu"));
+  std::array<float, 6> memory{};
+  const std::set<std::string, std::less<>> bound{"w"};
+  store.bind_external("w", memory.data(), sizeof(memory));
+  EXPECT_EQ(store.external_variables(), bound);
+  store.prepare({weight("w"), weight("v")});
+  EXPECT_EQ(store.external_variables(), bound);
+  const std::vector<CopyRequest> requests{{"w", DType::bf16}};
+  EXPECT_EQ(testing_support::error_of([&] { store.prepare_copies(requests); }),
+            "variable \"w\": a copy cannot follow memory of the caller's\n"
+            "help: this is a bug in Ingot; please report it with the graph that caused it");
 }
 
 // Longer than one task of a thread and than one row of the layout's table, and no multiple of any.

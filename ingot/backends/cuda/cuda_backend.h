@@ -47,6 +47,10 @@ class CudaBackend final : public Backend {
   [[nodiscard]] Support can_fuse(std::span<const Node* const> region_nodes, const Node& consumer,
                                  StepForm form) const override;
   [[nodiscard]] bool wants_space_to_depth(const Node& conv, StepForm form) const override;
+  /// A step of one kernel has weights' conversions where it reads them.
+  [[nodiscard]] bool keeps_weight_copies(StepForm form) const noexcept override {
+    return form == StepForm::throughput;
+  }
   [[nodiscard]] std::size_t alignment() const noexcept override { return 256; }
 
   [[nodiscard]] std::shared_ptr<Device> device() const override;

@@ -24,6 +24,8 @@ class FakeTarget final : public Target {
   bool joins_updates = false;
   /// Whether a loss and its gradient are one kernel.
   bool joins_losses = false;
+  /// Whether weights' conversions are kept.
+  bool keeps_copies = false;
   /// Whether it wants batch slices, for these caches; ops that have no kernel for them.
   bool slices = false;
   CacheSizes cache_sizes;
@@ -37,6 +39,7 @@ class FakeTarget final : public Target {
   [[nodiscard]] Support supports(const Node& node) const override {
     return unsliced.contains(node.op().name) ? Support::no("no kernel for slices") : Support::yes();
   }
+  [[nodiscard]] bool keeps_weight_copies(StepForm) const noexcept override { return keeps_copies; }
   [[nodiscard]] bool slices_batches() const noexcept override { return slices; }
   [[nodiscard]] CacheSizes caches() const noexcept override { return cache_sizes; }
   [[nodiscard]] bool claims(const Node& composite) const override {

@@ -18,12 +18,6 @@ namespace {
 constexpr int kVector = 8;
 constexpr int kVectors = 2;
 
-/// The operand that a result converts.
-std::size_t source_of(const Node& node, std::size_t output) {
-  const Node& cast = *node.body()->fetches()[output].value.node();
-  return static_cast<std::size_t>(cast.input(0).node()->integer("index"));
-}
-
 class ConversionKernel final : public CudaKernel {
  public:
   explicit ConversionKernel(const KernelProblem& problem) : CudaKernel(problem, "conversions") {}
@@ -32,7 +26,7 @@ class ConversionKernel final : public CudaKernel {
     std::vector<std::int64_t> sizes;
     Stage stage;
     for (std::size_t i = 0; i < outputs().size(); ++i) {
-      const Value& from = node().input(source_of(node(), i));
+      const Value& from = node().input(converted_operand(node(), i));
       sizes.push_back(from.layout().physical_numel(from.shape()));
       stage.bytes += static_cast<double>(from.type().bytes() + node().output_type(i).bytes());
       stage.flops += static_cast<double>(sizes.back());
@@ -45,8 +39,9 @@ class ConversionKernel final : public CudaKernel {
     stage.accesses = all_accesses(request, *this);
     for (Access& access : stage.accesses) access.by_item = false;
     stage.body = table.text;
-    stage.body += table_pointer("in", sizes.size(),
-                                [this](std::size_t i) { return inputs()[source_of(node(), i)]; });
+    stage.body += table_pointer("in", sizes.size(), [this](std::size_t i) {
+      return inputs()[converted_operand(node(), i)];
+    });
     stage.body +=
         table_pointer("out", sizes.size(), [this](std::size_t i) { return outputs()[i]; });
     stage.body += body();
@@ -55,7 +50,7 @@ class ConversionKernel final : public CudaKernel {
 
  private:
   [[nodiscard]] std::string body() const {
-    const DType from = node().input_type(source_of(node(), 0)).dtype;
+    const DType from = node().input_type(converted_operand(node(), 0)).dtype;
     const DType to = node().output_type().dtype;
     const auto words = [](DType dtype) {
       return static_cast<int>(dtype_size(dtype)) * kVector / 4;
@@ -82,10 +77,11 @@ class ConversionKernel final : public CudaKernel {
 };
 
 Support supports_conversions(const Node& node, const Backend&) {
-  if (!is_conversions(node)) return Support::no("it does more than convert several tensors");
-  const DType from = node.input_type(source_of(node, 0)).dtype;
+  const bool converts = &node.op() == &fused_op() ? is_conversions(node) : converts_operands(node);
+  if (!converts) return Support::no("it does more than convert several tensors");
+  const DType from = node.input_type(converted_operand(node, 0)).dtype;
   for (std::size_t i = 0; i < node.outputs().size(); ++i) {
-    const Value& input = node.input(source_of(node, i));
+    const Value& input = node.input(converted_operand(node, i));
     if (input.layout() != node.outputs()[i].layout) return Support::no("its layouts differ");
     if (input.dtype() != from || node.output_type(i).dtype != node.output_type().dtype) {
       return Support::no("its dtypes differ");
@@ -100,10 +96,12 @@ Support supports_conversions(const Node& node, const Backend&) {
 }  // namespace
 
 void register_conversion_kernels(KernelTable& table) {
-  table.register_kernel(fused_op().name, {"conversions", supports_conversions,
-                                          [](const KernelProblem& problem, const Backend&) {
-                                            return std::make_unique<ConversionKernel>(problem);
-                                          }});
+  for (const OpDef* op : {&fused_op(), &weight_copies_op()}) {
+    table.register_kernel(op->name, {"conversions", supports_conversions,
+                                     [](const KernelProblem& problem, const Backend&) {
+                                       return std::make_unique<ConversionKernel>(problem);
+                                     }});
+  }
 }
 
 }  // namespace ingot::cuda

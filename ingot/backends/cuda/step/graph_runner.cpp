@@ -234,7 +234,7 @@ class GraphRunner final : public StepRunner {
     mark_memory("memory of feeds");
     for (std::size_t i = 0; i < feeds_.size(); ++i) copy_feed_in(i);
     for (std::size_t k = 0; k < source().kernels.size(); ++k) {
-      launch(k, stream(), false);
+      launch_node(k, stream(), false);
       check(driver().StreamSynchronize(stream()), "running a kernel");
       mark_memory(source().kernels[k].what.front());
     }
@@ -273,39 +273,14 @@ class GraphRunner final : public StepRunner {
     return false;
   }
 
-  /// A kernel of the graph, of which it is noted whether a feed may move.
-  void capture_kernel(std::size_t k, CUstream stream, bool after_kernel) {
-    launch(k, stream, after_kernel);
-    if (reads_in_place(source().kernels[k])) readers_[k] = last_captured(stream);
+  void launch_node(std::size_t k, CUstream stream, bool after_kernel) {
+    launch(source().kernels[k], loaded()[k], stream, after_kernel);
   }
 
-  /// `after_kernel`: what it waits for is one generated kernel alone, which lets it begin early.
-  void launch(std::size_t k, CUstream stream, bool after_kernel) {
-    const KernelText& text = source().kernels[k];
-    if (text.library != nullptr) {
-      std::vector<std::byte*> memory;
-      for (const Pointer& pointer : text.pointers) {
-        memory.push_back(const_cast<std::byte*>(address_of(pointer)));
-      }
-      text.library->enqueue(stream, memory);
-      return;
-    }
-    Loaded& kernel = loaded()[k];
-    void* arguments[] = {kernel.parameters.data()};
-    CUlaunchAttribute early{};
-    early.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-    early.value.programmaticStreamSerializationAllowed = 1;
-    CUlaunchConfig config{};
-    config.gridDimX = kernel.blocks;
-    config.gridDimY = config.gridDimZ = 1;
-    config.blockDimX = static_cast<unsigned>(text.threads);
-    config.blockDimY = config.blockDimZ = 1;
-    config.sharedMemBytes = static_cast<unsigned>(text.shared_bytes);
-    config.hStream = stream;
-    config.attrs = &early;
-    config.numAttrs = after_kernel ? 1 : 0;
-    const CUresult result = driver().LaunchKernelEx(&config, kernel.function, arguments, nullptr);
-    if (result != CUDA_SUCCESS) check(result, "launching " + text.what.front());
+  /// A kernel of the graph, of which it is noted whether a feed may move.
+  void capture_kernel(std::size_t k, CUstream stream, bool after_kernel) {
+    launch_node(k, stream, after_kernel);
+    if (reads_in_place(source().kernels[k])) readers_[k] = last_captured(stream);
   }
 
   void capture() {

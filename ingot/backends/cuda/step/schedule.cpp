@@ -61,6 +61,13 @@ class Sequencer {
     return std::move(placed_);
   }
 
+  std::vector<PlacedStage> refresh() {
+    for (const Launch& launch : program_.refresh) {
+      add(launch, kernel_of(launch).stages(grid_request(launch)), false);
+    }
+    return std::move(placed_);
+  }
+
   [[nodiscard]] StageRequest grid_request(const Launch& launch) const {
     return {.launch = launch, .multiprocessors = gpu_.multiprocessors};
   }
@@ -162,6 +169,10 @@ std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, b
     request.library = library;
     return kernel_of(launch).stages(request);
   });
+}
+
+std::vector<PlacedStage> refresh_sequence(const Program& program, const GpuFacts& gpu) {
+  return Sequencer(program, gpu, true).refresh();
 }
 
 namespace {

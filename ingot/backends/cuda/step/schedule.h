@@ -49,6 +49,8 @@ struct LatencyFacts {
 /// library's work where the table's choice is one.
 std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu,
                                   bool library = false);
+/// Those of the launches that make weights' copies current.
+std::vector<PlacedStage> refresh_sequence(const Program& program, const GpuFacts& gpu);
 /// The stages cut and ordered for one kernel a step.
 Schedule schedule(const Program& program, const GpuFacts& gpu);
 /// Cycles that a stage takes on `blocks` blocks.

@@ -159,8 +159,13 @@ void StepRunner::load() {
     check(driver().ModuleLoadData(&handles_.modules.emplace_back(nullptr), code.data()),
           "loading kernels");
   }
-  for (const KernelText& text : source_.kernels) {
-    Loaded& kernel = loaded_.emplace_back();
+  load(source_.kernels, loaded_);
+  load(source_.refresh, refresh_);
+}
+
+void StepRunner::load(const std::vector<KernelText>& texts, std::vector<Loaded>& kernels) {
+  for (const KernelText& text : texts) {
+    Loaded& kernel = kernels.emplace_back();
     if (text.library != nullptr) continue;
     check(driver().ModuleGetFunction(&kernel.function, handles_.modules[text.module],
                                      text.name.c_str()),
@@ -193,10 +198,16 @@ const std::byte* StepRunner::address_of(const Pointer& pointer) const {
 }
 
 void StepRunner::bind() {
-  for (std::size_t k = 0; k < loaded_.size(); ++k) {
-    const KernelText& text = source_.kernels[k];
+  bind(source_.kernels, loaded_);
+  bind(source_.refresh, refresh_);
+  bound_ = true;
+}
+
+void StepRunner::bind(const std::vector<KernelText>& texts, std::vector<Loaded>& kernels) const {
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    const KernelText& text = texts[k];
     if (text.library != nullptr) continue;
-    Loaded& kernel = loaded_[k];
+    Loaded& kernel = kernels[k];
     for (std::size_t i = 0; i < text.pointers.size(); ++i) {
       kernel.parameters[i] = reinterpret_cast<std::uint64_t>(address_of(text.pointers[i]));
     }
@@ -207,7 +218,41 @@ void StepRunner::bind() {
     tail[kSteps] = 1;
     tail[4] = reinterpret_cast<std::uint64_t>(counters_.data());
   }
-  bound_ = true;
+}
+
+void StepRunner::launch(const KernelText& text, Loaded& kernel, CUstream stream,
+                        bool after_kernel) const {
+  if (text.library != nullptr) {
+    std::vector<std::byte*> memory;
+    for (const Pointer& pointer : text.pointers) {
+      memory.push_back(const_cast<std::byte*>(address_of(pointer)));
+    }
+    text.library->enqueue(stream, memory);
+    return;
+  }
+  void* arguments[] = {kernel.parameters.data()};
+  CUlaunchAttribute early{};
+  early.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+  early.value.programmaticStreamSerializationAllowed = 1;
+  CUlaunchConfig config{};
+  config.gridDimX = kernel.blocks;
+  config.gridDimY = config.gridDimZ = 1;
+  config.blockDimX = static_cast<unsigned>(text.threads);
+  config.blockDimY = config.blockDimZ = 1;
+  config.sharedMemBytes = static_cast<unsigned>(text.shared_bytes);
+  config.hStream = stream;
+  config.attrs = &early;
+  config.numAttrs = after_kernel ? 1 : 0;
+  const CUresult result = driver().LaunchKernelEx(&config, kernel.function, arguments, nullptr);
+  if (result != CUDA_SUCCESS) check(result, "launching " + text.what.front());
+}
+
+void StepRunner::refresh() {
+  device_->make_current();
+  if (!bound_) bind();
+  for (std::size_t k = 0; k < refresh_.size(); ++k) {
+    launch(source_.refresh[k], refresh_[k], handles_.stream, false);
+  }
 }
 
 std::byte* StepRunner::feed_buffer(std::size_t feed, std::int64_t bytes) {

@@ -50,6 +50,7 @@ class StepRunner : public Runner {
  public:
   StepRunner(const RunnerRequest& request, std::shared_ptr<CudaDevice> device, StepSource source);
 
+  void refresh() override;
   std::optional<StepFailure> wait(ScalarSink sink) override;
   void rebind(std::span<std::byte* const> addresses) override;
   [[nodiscard]] const std::byte* address(int slot) const override;
@@ -81,6 +82,8 @@ class StepRunner : public Runner {
                                                   const FeedMemory& memory) const = 0;
   /// Fills in every parameter that a call does not change.
   void bind();
+  /// `after_kernel`: what it waits for is one generated kernel alone, which lets it begin early.
+  void launch(const KernelText& text, Loaded& kernel, CUstream stream, bool after_kernel) const;
   [[nodiscard]] const std::byte* address_of(const Pointer& pointer) const;
   /// The feed's own device memory, of at least `bytes`.
   std::byte* feed_buffer(std::size_t feed, std::int64_t bytes);
@@ -102,6 +105,8 @@ class StepRunner : public Runner {
 
  private:
   void load();
+  void load(const std::vector<KernelText>& texts, std::vector<Loaded>& kernels);
+  void bind(const std::vector<KernelText>& texts, std::vector<Loaded>& kernels) const;
 
   const Program& program_;
   VariableStore& store_;
@@ -118,6 +123,7 @@ class StepRunner : public Runner {
   std::vector<std::byte*> feed_data_;
   std::vector<std::pair<int, std::size_t>> feed_of_root_;
   std::vector<Loaded> loaded_;
+  std::vector<Loaded> refresh_;
   bool bound_ = false;
   MemoryTrace memory_trace_;
   std::int64_t handed_ = 0;  ///< steps whose scalars were handed over

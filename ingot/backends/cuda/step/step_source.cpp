@@ -92,17 +92,17 @@ KernelText library_text(const Program& program, const PlacedStage& placed) {
 }  // namespace
 
 StepSource kernels_source(const Program& program, const std::vector<PlacedStage>& stages,
-                          const SourceOptions& options) {
+                          const SourceOptions& options, const std::vector<PlacedStage>& refresh) {
   // A module costs a compiler's start; more of them keep more cores busy.
   constexpr std::size_t kKernelsOfModule = 16;
   StepSource source;
   source.texts.push_back(text_header() + mma_header());
   std::unordered_map<std::string, std::size_t> numbers;
-  for (const PlacedStage& placed : stages) {
+  const auto add = [&](const PlacedStage& placed, std::vector<KernelText>& kernels) {
     const Stage& stage = placed.stage;
     if (stage.library != nullptr) {
-      source.kernels.push_back(library_text(program, placed));
-      continue;
+      kernels.push_back(library_text(program, placed));
+      return;
     }
     Binder binder(program, false);
     const bool ends = stage.commit || placed.last;
@@ -147,8 +147,10 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
           stage.threads, stage.blocks_at_once > 1 ? fmt::format(", {}", stage.blocks_at_once) : "",
           kernel.name, body);
     }
-    source.kernels.push_back(std::move(kernel));
-  }
+    kernels.push_back(std::move(kernel));
+  };
+  for (const PlacedStage& placed : stages) add(placed, source.kernels);
+  for (const PlacedStage& placed : refresh) add(placed, source.refresh);
   return source;
 }
 
@@ -170,8 +172,13 @@ StepSource step_source(const Program& program, const GpuFacts& gpu, const Source
   // compiler still gets through quickly.
   constexpr double kMostCycles = 600e3;
   constexpr std::size_t kMostStages = 150;
-  if (program.form == StepForm::throughput || (options.library && has_library_work(program))) {
-    return kernels_source(program, sequence(program, gpu, options.library), options);
+  const auto many_kernels = [&] {
+    return kernels_source(program, sequence(program, gpu, options.library), options,
+                          refresh_sequence(program, gpu));
+  };
+  if (program.form == StepForm::throughput || !program.refresh.empty() ||
+      (options.library && has_library_work(program))) {
+    return many_kernels();
   }
   const Schedule one = schedule(program, gpu);
   std::size_t count = 0;
@@ -181,7 +188,7 @@ StepSource step_source(const Program& program, const GpuFacts& gpu, const Source
   if (one.cycles <= kMostCycles && count <= kMostStages) {
     return one_kernel_source(program, one, options);
   }
-  StepSource source = kernels_source(program, sequence(program, gpu, options.library), options);
+  StepSource source = many_kernels();
   source.cycles = one.cycles;
   return source;
 }

@@ -63,6 +63,7 @@ inline constexpr int kControl = -2;
 struct StepSource {
   std::vector<std::string> texts;   ///< one a module; a compiler can take them at once
   std::vector<KernelText> kernels;  ///< in order; equal ones share a name
+  std::vector<KernelText> refresh;  ///< apart from the step: what makes weights' copies current
   std::int64_t ticket_bytes = 0;    ///< of all stages; memory that is zero before the first step
   double cycles = 0;
 };
@@ -78,9 +79,10 @@ struct SourceOptions {
 /// One cooperative kernel for any number of steps; the blocks wait for one another between phases.
 StepSource one_kernel_source(const Program& program, const Schedule& schedule,
                              const SourceOptions& options);
-/// One kernel a stage.
+/// One kernel a stage of the step, and of what makes weights' copies current.
 StepSource kernels_source(const Program& program, const std::vector<PlacedStage>& stages,
-                          const SourceOptions& options);
+                          const SourceOptions& options,
+                          const std::vector<PlacedStage>& refresh = {});
 /// The one that is expected to be faster.
 StepSource step_source(const Program& program, const GpuFacts& gpu, const SourceOptions& options);
 
