@@ -66,6 +66,14 @@ std::string literal(double value, DType dtype) {
                      wide ? "" : "f");
 }
 
+std::string constant_text(const Value& constant) {
+  const auto& tensor = *constant.node()->attr<TensorAttr>("value").tensor;
+  const auto view = std::as_const(tensor).view();
+  if (!is_integer(constant.dtype())) return literal(view.get(0), constant.dtype());
+  // A double has no room for all of 64 bits, and C++ no literal for the least number.
+  return fmt::format("(i64){}ull", static_cast<std::uint64_t>(view.get_int(0)));
+}
+
 Region region_of(const Node& node, std::span<const int> inputs) {
   Region region;
   const auto sort = [&region](const Node& inner) {
@@ -393,8 +401,7 @@ std::string ElementWriter::value(const Value& value) {
   if (const auto it = region_.operands.find(value); it != region_.operands.end()) {
     name = load(value, it->second);
   } else if (&value.node()->op() == &constant_op()) {
-    const auto& tensor = *value.node()->attr<TensorAttr>("value").tensor;
-    name = literal(std::as_const(tensor).view().get(0), value.dtype());
+    name = constant_text(value);
   } else if (is_pointwise(*value.node()) || &value.node()->op() == &reorder_op()) {
     name = pointwise(*value.node());
   } else {

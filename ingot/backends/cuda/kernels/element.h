@@ -77,5 +77,7 @@ std::vector<std::string> write_program(std::string& code, const ScalarProgram& p
 std::string convert_text(const std::string& expression, DType from, DType to);
 /// A literal of a compute type.
 std::string literal(double value, DType dtype);
+/// The one element of a constant Node.
+std::string constant_text(const Value& constant);
 
 }  // namespace ingot::cuda

@@ -135,7 +135,11 @@ Support check_types(const Node& node) {
 
 std::string operand_pointer(const Region& region, const Node& producer, std::size_t operand) {
   const Value& value = producer.input(operand);
-  return pointer_to(region.operands.at(value), value.dtype());
+  // Constants of one element are part of a Region's body.
+  if (const auto it = region.operands.find(value); it != region.operands.end()) {
+    return pointer_to(it->second, value.dtype());
+  }
+  return fmt::format("Fixed<{}>{{{}}}", compute_type(value.dtype()), constant_text(value));
 }
 
 std::vector<Access> all_accesses(const StageRequest& request, const CudaKernel& kernel) {

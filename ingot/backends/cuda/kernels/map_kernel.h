@@ -28,7 +28,7 @@ bool takes_epilogue(const OpDef& op);
 /// The stages of results that need no reduction. `results` are positions in region.results.
 std::vector<Stage> map_stages(const StageRequest& request, const CudaKernel& kernel,
                               const Region& region, std::span<const int> results);
-/// `@3@`-pointer of the producer's operand.
+/// `@3@`-pointer of the producer's operand, or a constant that get() takes like one.
 std::string operand_pointer(const Region& region, const Node& producer, std::size_t operand);
 /// Accesses of a launch: reads of every operand, writes of every result; by item where the request
 /// says so.
