@@ -31,8 +31,8 @@ struct CacheSizes {
 /// lay out, fuse and launch the two differently.
 enum class StepForm : std::uint8_t { latency, throughput };
 
-/// Layouts that a Node's best kernel wants. Empty: any layout, as long as full-shaped operands and
-/// the outputs share one ("agnostic").
+/// Layouts that a Node's best kernel wants; no outputs: as what reads them likes. Agnostic: any
+/// layout, as long as full-shaped operands and the outputs share one.
 struct LayoutWish {
   bool agnostic = true;
   std::vector<Layout> inputs;

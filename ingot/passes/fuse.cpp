@@ -24,8 +24,9 @@
 //     read it once.
 // 11. Conversions of variables run as one unit, whatever their shapes; so do updates of variables
 //    of one shape.
-// 12. A Node that moves the elements of its only operand takes the unit that makes it: another such
-//     Node, or elementwise ones.
+// 12. A Node that moves elements takes the units that make its operands alone: other such Nodes, or
+//     elementwise ones.
+// 13. What tells several such Nodes where their elements come from is computed by each of them.
 //
 // The target has the last word on each join; its reasons go to the trace channel `dispatch`.
 #include <fmt/core.h>

@@ -41,6 +41,7 @@ class LateFusion {
     join_conversions();
     join_assigned();
     for (int id = 0; id < size; ++id) join_moves(id);
+    for (int id = 0; id < size; ++id) compute_places(id);
   }
 
  private:
@@ -247,40 +248,112 @@ class LateFusion {
     }
   }
 
-  /// Whether the Value is all that leaves its unit, and only the Node reads it.
-  [[nodiscard]] bool is_own_operand(const Value& value, int id) const {
-    const int from = value.node()->id();
-    const int u = units_.unit_of(from);
-    if (units_.node(from).op().traits.source || !units_.unit(u).copies.empty()) return false;
-    if (units_.is_fetched(value) || units_.users(from).size() != 1) return false;
+  /// Whether nothing but the Value leaves the unit.
+  [[nodiscard]] bool is_only_result(const Value& value, int u) const {
     return std::ranges::all_of(units_.unit(u).members, [&](int member) {
       const Node& node = units_.node(member);
       for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
         const Value other{const_cast<Node*>(&node), i};
         if (other != value && units_.escapes(other)) return false;
       }
-      return units_.unit_of(id) != u;
+      return true;
     });
   }
 
-  /// The rule 12: the Node's unit takes what makes its operand, then what makes that one's.
-  void join_moves(int id) {
+  /// Whether the Value is all that leaves its unit, and only the unit u reads it.
+  [[nodiscard]] bool is_own_operand(const Value& value, int u) const {
+    const int from = value.node()->id();
+    const int own = units_.unit_of(from);
+    if (own == u || units_.node(from).op().traits.source || !units_.unit(own).copies.empty())
+      return false;
+    return !units_.is_fetched(value) && is_only_result(value, own) &&
+           std::ranges::all_of(units_.users(from),
+                               [&](int user) { return units_.unit_of(user) == u; });
+  }
+
+  /// Whether the target may know it as a Node that moves elements.
+  [[nodiscard]] bool may_move(int id) const {
     const Node& node = units_.node(id);
     const Traits& traits = node.op().traits;
-    const bool may_move = !is_pointwise(node) && !is_reduction(node) && !traits.source &&
-                          !traits.side_effect && node.body() == nullptr && !units_.is_dead(id);
-    if (!may_move) return;
-    int first = id;
-    while (units_.inputs(first).size() == 1) {
-      const Value operand = units_.inputs(first).front();
-      const int before = operand.node()->id();
-      if (!is_own_operand(operand, first)) return;
+    return !is_pointwise(node) && !is_reduction(node) && !traits.source && !traits.side_effect &&
+           node.body() == nullptr && !node.outputs().empty() && !units_.is_dead(id);
+  }
+
+  /// The rule 12: the Node's unit takes what makes its operands, then what makes those of these.
+  void join_moves(int id) {
+    if (!may_move(id)) return;
+    while (take_operand(id)) {
+    }
+  }
+
+  bool take_operand(int id) {
+    const int u = units_.unit_of(id);
+    for (const int member : units_.unit(u).members) {
+      for (const Value& operand : units_.inputs(member)) {
+        if (!is_own_operand(operand, u)) continue;
+        const int before = operand.node()->id();
+        std::vector<int> region;
+        std::ranges::set_union(units_.all_of(units_.unit_of(before)), units_.all_of(u),
+                               std::back_inserter(region));
+        if (region.size() > kMaxUnitMembers || !has_one_result(u) || !accept_(region, id)) continue;
+        if (units_.merge(u, units_.unit_of(before))) return true;
+      }
+    }
+    return false;
+  }
+
+  [[nodiscard]] bool has_one_result(int u) const {
+    int results = 0;
+    for (const int member : units_.unit(u).members) {
+      const Node& node = units_.node(member);
+      for (int i = 0; i < static_cast<int>(node.outputs().size()); ++i) {
+        results += units_.escapes({const_cast<Node*>(&node), i}) ? 1 : 0;
+      }
+    }
+    return results == 1;
+  }
+
+  /// The rule 13.
+  void compute_places(int id) {
+    const Value value{const_cast<Node*>(&units_.node(id)), 0};
+    if (units_.is_dead(id) || units_.node(id).outputs().empty()) return;
+    if (units_.node(id).op().traits.source || !is_integer(value.dtype())) return;
+    const int u = units_.unit_of(id);
+    const FusionUnit& unit = units_.unit(u);
+    if (!unit.copies.empty() || units_.is_fetched(value) || !is_only_result(value, u)) return;
+    UnitClosure recipe;
+    double flops = 0;
+    // With single elements that it is made of, wherever these belong.
+    std::set<int> pending(unit.members.begin(), unit.members.end());
+    while (!pending.empty()) {
+      const int at = *pending.rbegin();
+      pending.erase(at);
+      recipe.copies.push_back(at);
+      if (is_pointwise(units_.node(at))) flops += flops_per_element(units_.node(at));
+      for (const Value& input : units_.inputs(at)) {
+        const int from = input.node()->id();
+        const bool one = is_pointwise(units_.node(from)) && input.type().numel() == 1 &&
+                         std::ranges::equal(units_.inputs(from), units_.node(from).inputs());
+        if (one) pending.insert(from);
+        if (one || units_.unit_of(from) == u) continue;
+        if (std::ranges::find(recipe.leaves, input) == recipe.leaves.end()) {
+          recipe.leaves.push_back(input);
+        }
+      }
+    }
+    std::ranges::reverse(recipe.copies);
+    if (flops > kMaxPrologueFlops || recipe.copies.size() > kMaxPrologue) return;
+    const std::vector<int> users(units_.users(id).begin(), units_.users(id).end());
+    for (const int user : users) {
+      if (!may_move(user) || user == id || !has_one_result(units_.unit_of(user))) return;
       std::vector<int> region;
-      std::ranges::set_union(units_.all_of(units_.unit_of(before)),
-                             units_.all_of(units_.unit_of(id)), std::back_inserter(region));
-      if (region.size() > kMaxUnitMembers || !accept_(region, id)) return;
-      if (!units_.merge(units_.unit_of(before), units_.unit_of(id))) return;
-      first = units_.unit(units_.unit_of(id)).members.front();
+      std::ranges::set_union(units_.all_of(units_.unit_of(user)), recipe.copies,
+                             std::back_inserter(region));
+      if (region.size() > kMaxUnitMembers || !accept_(region, user)) return;
+    }
+    for (const int user : users) copy_into(user, value, recipe);
+    for (const int copy : recipe.copies) {
+      if (units_.is_dead(copy) && units_.unit_of(copy) != u) units_.remove(copy);
     }
   }
 

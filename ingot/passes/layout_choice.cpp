@@ -182,6 +182,9 @@ class Chooser {
       if (wish.agnostic) {
         plan.groups = agnostic_groups(node);
       } else {
+        const std::size_t free = wish.outputs.empty() ? node.outputs().size() : 0;
+        for (std::size_t i = 0; i < free; ++i) plan.groups.push_back({{}, {i}});
+        wish.outputs.resize(node.outputs().size());
         plan.fixed = {std::move(wish.inputs), std::move(wish.outputs)};
       }
     }

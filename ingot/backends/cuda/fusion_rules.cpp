@@ -172,7 +172,7 @@ Support can_join(std::span<const Node* const> region, const Node& consumer, Step
       if (const Support does = library_does(region, **producer, consumer); !does) return does;
     }
     const bool apart = throughput && is_window(**producer);
-    if (apart || (!is_contraction(**producer) && !takes_epilogue(op))) {
+    if (apart || (!is_contraction(**producer) && element_source(op) == nullptr)) {
       return Support::no(fmt::format("{} takes no epilogue", op.name));
     }
     for (const Node* node : region) {

@@ -131,7 +131,11 @@ bool takes_bits(const Node& node, const Layout& elements) {
 LayoutWish layout_wish(const Node& node) {
   if (node.outputs().empty()) return all_plain(node);
   if (&node.op() == &optimizer_update_op() || node.op().traits.any_layouts) return {};
-  if (is_move_chain(node)) return {};
+  if (is_move_chain(node)) {
+    if (!is_placed(node)) return {};
+    // What is gathered lies as it came, and the result as what reads it likes.
+    return {false, std::vector<Layout>(node.inputs().size()), {}};
+  }
   const Region region = region_of(node);
   if (region.producer != nullptr) {
     const Node& producer = *region.producer;

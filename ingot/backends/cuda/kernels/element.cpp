@@ -92,6 +92,7 @@ Region region_of(const Node& node, std::span<const int> inputs) {
     sort(node);
     return region;
   }
+  region.is_body = true;
   for (const auto& inner : node.body()->nodes()) {
     if (&inner->op() == &argument_op()) {
       const auto index = static_cast<std::size_t>(inner->integer("index"));

@@ -20,6 +20,7 @@ struct Region {
   std::unordered_map<Value, int, ValueHash> operands;  ///< slots
   std::vector<const Node*> reductions;
   const Node* producer = nullptr;  ///< what is neither pointwise nor a reduction
+  bool is_body = false;            ///< of a Region: its Nodes have ids of their own
 };
 Region region_of(const Node& node, std::span<const int> inputs);
 

@@ -1,7 +1,8 @@
-// Ops whose operands are indices or places, and argmax, whose result is an index.
+// Ops whose operands are indices, and argmax, whose result is one; gather moves elements.
 #include <fmt/core.h>
 
 #include "ingot/backends/cuda/kernels/map_kernel.h"
+#include "ingot/backends/cuda/kernels/move_writer.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
 
@@ -24,31 +25,9 @@ std::int64_t product(const Shape& shape, std::int64_t first, std::int64_t last) 
 void write_index(std::string& code, const Node& node, const Region& region, std::size_t operand,
                  const std::string& position, std::int64_t size, std::string_view rule,
                  const std::string& report) {
-  const auto& constraints = node.op().constraints;
-  std::size_t number = 0;
-  while (constraints[number].id != rule) ++number;
-  // The latch takes the Node of the lowered Graph; @N@ becomes its id.
   code += fmt::format("i64 row = get({}, {});\n", operand_pointer(region, node, operand), position);
-  code += fmt::format(
-      "if (row < 0 || row >= {}) {{ if ({}) latch(P.control, @N@, {}, row, {});\n"
-      "row = row < 0 ? 0 : {}; }}\n",
-      size, report, number, position, size - 1);
-}
-
-std::string gather_element(std::string& code, const Node& node, const Region& region,
-                           const Place& place) {
-  const Shape& x = node.input_type(0).shape;
-  const std::int64_t axis = axis_of(node, x.rank());
-  const std::int64_t inner = product(x, axis + 1, x.rank());
-  const std::int64_t size = x[static_cast<int>(axis)];
-  const std::int64_t count = node.input_type(1).numel();
-  code += fmt::format("const i64 inner = {0} % {1}, place = {0} / {1} % {2}, outer = {0} / {3};\n",
-                      place.flat, inner, count, inner * count);
-  write_index(code, node, region, 1, "place", size, "C5", "true");
-  code += fmt::format("const {} gathered = get({}, (outer * {} + row) * {} + inner);\n",
-                      compute_type(node.output_type().dtype), operand_pointer(region, node, 0),
-                      size, inner);
-  return "gathered";
+  code += fmt::format("if (row < 0 || row >= {}) {{ if ({}) {};\nrow = row < 0 ? 0 : {}; }}\n",
+                      size, report, latch_text(region, node, rule, "row", position), size - 1);
 }
 
 std::string gather_grad_element(std::string& code, const Node& node, const Region& region,
@@ -67,28 +46,6 @@ std::string gather_grad_element(std::string& code, const Node& node, const Regio
       fmt::format("if (row == own) gathered += get({}, (outer * {} + place) * {} + inner);\n}}\n",
                   operand_pointer(region, node, 0), count, inner);
   return "gathered";
-}
-
-std::string crop_flip_element(std::string& code, const Node& node, const Region& region,
-                              const Place& place) {
-  const Shape& x = node.input_type(0).shape;
-  const std::string moves = operand_pointer(region, node, 1);
-  code += fmt::format(
-      "const i64 w_ = {0} % {1}, h_ = {0} / {1} % {2}, image = {0} / {3}, first = image / {4} * "
-      "3;\n",
-      place.flat, x[3], x[2], x[2] * x[3], x[1]);
-  code += fmt::format(
-      "const i64 from_h = h_ + get({0}, first);\n"
-      "const i64 from_w = (get({0}, first + 2) != 0 ? {1} - w_ : w_) + get({0}, first + 1);\n",
-      moves, x[3] - 1);
-  code +=
-      fmt::format("const bool inside = from_h >= 0 && from_h < {} && from_w >= 0 && from_w < {};\n",
-                  x[2], x[3]);
-  const DType dtype = node.output_type().dtype;
-  code += fmt::format(
-      "const {} moved = inside ? get({}, image * {} + from_h * {} + from_w) : {};\n",
-      compute_type(dtype), operand_pointer(region, node, 0), x[2] * x[3], x[3], literal(0, dtype));
-  return "moved";
 }
 
 std::string one_hot_element(std::string& code, const Node& node, const Region& region,
@@ -122,11 +79,9 @@ std::string argmax_element(std::string& code, const Node& node, const Region& re
 }  // namespace
 
 void register_index_kernels(KernelTable& table) {
-  register_element_source(table, gather_op().name, gather_element, Data::checked);
-  register_element_source(table, gather_grad_op().name, gather_grad_element, Data::checked);
-  register_element_source(table, one_hot_op().name, one_hot_element, Data::checked);
+  register_element_source(table, gather_grad_op().name, gather_grad_element);
+  register_element_source(table, one_hot_op().name, one_hot_element);
   register_element_source(table, argmax_op().name, argmax_element);
-  register_element_source(table, crop_flip_op().name, crop_flip_element);
 }
 
 }  // namespace ingot::cuda

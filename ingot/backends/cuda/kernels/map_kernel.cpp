@@ -15,12 +15,8 @@
 namespace ingot::cuda {
 namespace {
 
-struct Source {
-  ElementSource write;
-  Data data;
-};
-std::map<std::string_view, Source>& sources() {
-  static std::map<std::string_view, Source> table;
+std::map<std::string_view, ElementSource>& sources() {
+  static std::map<std::string_view, ElementSource> table;
   return table;
 }
 
@@ -194,20 +190,14 @@ std::vector<Stage> map_stages(const StageRequest& request, const CudaKernel& ker
   return stages;
 }
 
-void register_element_source(KernelTable& table, std::string_view op, ElementSource source,
-                             Data data) {
-  sources()[op] = {source, data};
+void register_element_source(KernelTable& table, std::string_view op, ElementSource source) {
+  sources()[op] = source;
   table.register_kernel(op, {"map", supports_map, make_map});
 }
 
 ElementSource element_source(const OpDef& op) {
   const auto it = sources().find(op.name);
-  return it == sources().end() ? nullptr : it->second.write;
-}
-
-bool takes_epilogue(const OpDef& op) {
-  const auto it = sources().find(op.name);
-  return it != sources().end() && it->second.data == Data::any;
+  return it == sources().end() ? nullptr : it->second;
 }
 
 void register_map_kernels(KernelTable& table) {

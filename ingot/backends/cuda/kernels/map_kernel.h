@@ -14,17 +14,10 @@ namespace ingot::cuda {
 using ElementSource = std::string (*)(std::string& code, const Node& producer, const Region& region,
                                       const Place& place);
 
-/// Whether data can break a rule of the op.
-enum class Data : std::uint8_t { any, checked };
-/// A Node with such a source gets a kernel, alone and, unless its data is checked, with an
-/// epilogue.
-void register_element_source(KernelTable& table, std::string_view op, ElementSource source,
-                             Data data = Data::any);
+/// A Node with such a source gets a kernel, alone and with an epilogue.
+void register_element_source(KernelTable& table, std::string_view op, ElementSource source);
 /// Null when the op has none.
 ElementSource element_source(const OpDef& op);
-/// Whether such a Node may have an epilogue: a latched error names a Node of the lowered Graph.
-bool takes_epilogue(const OpDef& op);
-
 /// The stages of results that need no reduction. `results` are positions in region.results.
 std::vector<Stage> map_stages(const StageRequest& request, const CudaKernel& kernel,
                               const Region& region, std::span<const int> results);

@@ -1,4 +1,5 @@
-// Ops that move elements: each result element is one operand element or a fill value.
+// Ops that move elements: each result element is one operand element or a fill value. Where it
+// comes from may be an operand's word.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -8,13 +9,19 @@
 
 #include "ingot/backends/cuda/kernels/map_kernel.h"
 #include "ingot/backends/cuda/kernels/move_chain.h"
+#include "ingot/backends/cuda/kernels/move_writer.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/op_list.h"
 
 namespace ingot::cuda {
 namespace {
 
-using Coordinates = std::span<const std::string>;
+constexpr int kImageAxes = 2;  // those before height and width
+
+int gathered_axis(const Node& node) {
+  const auto axis = static_cast<int>(node.integer("axis"));
+  return axis < 0 ? axis + node.input_type(0).shape.rank() : axis;
+}
 
 std::string declare(std::string& code, DType dtype, const std::string& value) {
   code += fmt::format("const {} moved = {};\n", compute_type(dtype), value);
@@ -26,7 +33,7 @@ std::string read(const Region& region, const Node& node, std::size_t operand,
   return fmt::format("get({}, {})", operand_pointer(region, node, operand), offset);
 }
 
-Moved move_transpose(const Node& node, Coordinates at) {
+Moved move_transpose(const Node& node, Coordinates at, PlaceReader&) {
   const auto& perm = node.integers("perm");
   Moved moved;
   moved.coordinates.resize(perm.size());
@@ -36,7 +43,7 @@ Moved move_transpose(const Node& node, Coordinates at) {
   return moved;
 }
 
-Moved move_slice(const Node& node, Coordinates at) {
+Moved move_slice(const Node& node, Coordinates at, PlaceReader&) {
   const auto& starts = node.integers("starts");
   const auto& steps = node.integers("steps");
   Moved moved;
@@ -50,7 +57,7 @@ Moved move_slice(const Node& node, Coordinates at) {
   return moved;
 }
 
-Moved move_pad(const Node& node, Coordinates at) {
+Moved move_pad(const Node& node, Coordinates at, PlaceReader&) {
   const auto& low = node.integers("low");
   const auto& interior = node.integers("interior");
   const Shape& from = node.input_type(0).shape;
@@ -77,7 +84,7 @@ Moved move_pad(const Node& node, Coordinates at) {
 
 /// Axes that keep their elements' order: split and joined axes by themselves, the others as they
 /// are.
-Moved move_reshape(const Node& node, Coordinates at) {
+Moved move_reshape(const Node& node, Coordinates at, PlaceReader&) {
   const Shape& to = node.output_type().shape;
   const Shape& from = node.input_type(0).shape;
   Moved moved;
@@ -123,15 +130,51 @@ Moved move_reshape(const Node& node, Coordinates at) {
   return moved;
 }
 
-/// The element of a plain operand.
+Moved move_gather(const Node& node, Coordinates at, PlaceReader& places) {
+  const Shape& x = node.input_type(0).shape;
+  const auto axis = static_cast<std::size_t>(gathered_axis(node));
+  const auto rank = static_cast<std::size_t>(node.input_type(1).shape.rank());
+  const std::string row =
+      places.checked_index(node, 1, at.subspan(axis, rank), x[static_cast<int>(axis)], "C5");
+  Moved moved{.coordinates = {at.begin(), at.end()}, .untouched = static_cast<int>(axis)};
+  const auto first = moved.coordinates.begin() + static_cast<std::ptrdiff_t>(axis);
+  const auto next = moved.coordinates.erase(first, first + static_cast<std::ptrdiff_t>(rank));
+  moved.coordinates.insert(next, row);
+  return moved;
+}
+
+Moved move_crop_flip(const Node& node, Coordinates at, PlaceReader& places) {
+  const Shape& x = node.input_type(0).shape;
+  const auto amount = [&](const char* which) {
+    const std::array<std::string, 2> there{at[0], which};
+    return places.index(node, 1, there);
+  };
+  const std::string down = amount("0");
+  const std::string right = amount("1");
+  const std::string mirror = amount("2");
+  const std::string h = fmt::format("((i64){} + {})", at[2], down);
+  const std::string w =
+      fmt::format("(({0} != 0 ? {1} - (i64){2} : (i64){2}) + {3})", mirror, x[3] - 1, at[3], right);
+  const DType dtype = node.output_type().dtype;
+  return {.coordinates = {at[0], at[1], h, w},
+          .inside = fmt::format("{0} >= 0 && {0} < {1} && {2} >= 0 && {2} < {3}", h, x[2], w, x[3]),
+          .fill = literal(0, dtype),
+          .untouched = kImageAxes};
+}
+
+int keeps_all(const Node& node) { return node.input_type(0).shape.rank(); }
+int keeps_none(const Node&) { return 0; }
+int keeps_padded(const Node& node) {
+  const auto negative = [](std::int64_t n) { return n < 0; };
+  const bool drops = std::ranges::any_of(node.integers("low"), negative) ||
+                     std::ranges::any_of(node.integers("high"), negative);
+  return drops ? 0 : keeps_all(node);
+}
+
 std::string moved_element(std::string& code, const Node& node, const Region& region,
                           const Place& place) {
-  const Moved moved = move_source(node.op())(node, place.coordinates);
-  const std::string from =
-      read(region, node, 0, offset_text(moved.coordinates, node.input_type(0).shape.strides()));
-  if (moved.inside.empty()) return declare(code, node.output_type().dtype, from);
-  code += fmt::format("{} moved = {};\nif ({}) moved = {};\n",
-                      compute_type(node.output_type().dtype), moved.fill, moved.inside, from);
+  code += fmt::format("{} moved;\n", compute_type(node.output_type().dtype));
+  code += write_moved(region, const_cast<Node&>(node).output(), place, "moved");
   return "moved";
 }
 
@@ -166,23 +209,32 @@ std::string reshape_element(std::string& code, const Node& node, const Region& r
 
 }  // namespace
 
-MoveSource move_source(const OpDef& op) {
-  struct Entry {
-    const OpDef* op;
-    MoveSource source;
-  };
-  static const std::array<Entry, 4> kMoves{{{&transpose_op(), move_transpose},
-                                            {&slice_op(), move_slice},
-                                            {&pad_op(), move_pad},
-                                            {&reshape_op(), move_reshape}}};
-  const auto it = std::ranges::find(kMoves, &op, &Entry::op);
-  return it == kMoves.end() ? nullptr : it->source;
+const Mover* mover_of(const OpDef& op) {
+  static const std::array<Mover, 6> kMovers{
+      {{.op = &transpose_op(), .source = move_transpose, .kept = keeps_all},
+       {.op = &slice_op(), .source = move_slice, .kept = keeps_none},
+       {.op = &pad_op(), .source = move_pad, .kept = keeps_padded},
+       {.op = &reshape_op(), .source = move_reshape, .kept = keeps_all},
+       {.op = &gather_op(),
+        .source = move_gather,
+        .kept = gathered_axis,
+        .placed =
+            [](const Node& node) { return gathered_axis(node) + node.input_type(1).shape.rank(); },
+        .checked = true},
+       {.op = &crop_flip_op(),
+        .source = move_crop_flip,
+        .kept = [](const Node&) { return kImageAxes; },
+        .placed = [](const Node&) { return 1; }}}};
+  const auto it = std::ranges::find(kMovers, &op, &Mover::op);
+  return it == kMovers.end() ? nullptr : &*it;
 }
 
 void register_movement_kernels(KernelTable& table) {
   register_element_source(table, transpose_op().name, moved_element);
   register_element_source(table, slice_op().name, moved_element);
   register_element_source(table, pad_op().name, moved_element);
+  register_element_source(table, gather_op().name, moved_element);
+  register_element_source(table, crop_flip_op().name, moved_element);
   register_element_source(table, concat_op().name, concat_element);
   register_element_source(table, reshape_op().name, reshape_element);
 }

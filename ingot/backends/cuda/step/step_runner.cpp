@@ -22,8 +22,10 @@ struct ControlRecord {
   std::int32_t rule = 0;
   std::int64_t value = 0;
   std::int64_t index = 0;
+  std::int32_t inner = -1;
+  std::int32_t reserved = 0;
 };
-static_assert(sizeof(ControlRecord) == 40);
+static_assert(sizeof(ControlRecord) == 48);
 // With the barrier's counter, in 256 bytes of its own. The tickets follow.
 constexpr std::size_t kControlBytes = 2 * 256;
 
@@ -105,7 +107,8 @@ std::optional<StepFailure> StepRunner::wait(ScalarSink sink) {
   ControlRecord fresh;
   fresh.step = record.step;
   device_->copy_to_device(control_.data(), &fresh, sizeof(fresh));
-  return StepFailure{record.step, {record.node, record.rule, record.value, record.index}};
+  return StepFailure{record.step,
+                     {record.node, record.rule, record.value, record.index, record.inner}};
 }
 
 void StepRunner::rebind(std::span<std::byte* const> addresses) {
