@@ -76,7 +76,7 @@ sanitize() {
     timeout 60 compute-sanitizer --tool "$1" --print-limit 2 "$bin/$2" --gtest_filter="$3" 2>&1 |
       grep -E "^========= |FAILED|PASSED" | tail -12
     echo "ended with ${PIPESTATUS[0]}"
-  } >"$out/sanitizer/$1-$2-${3:0:14}.txt"
+  } >"$out/sanitizer/$1-$2-$(tr -dc "a-zA-Z" <<<"${3:0:14}").txt"
 }
 
 # 50 nets of the seeded generator: how many become at most 4 nodes (45 must), how many are right.

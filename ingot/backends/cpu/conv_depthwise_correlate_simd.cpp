@@ -52,34 +52,22 @@ HWY_INLINE void store_tile(D d, const Row& row, std::int64_t u, V* sum) {
   }
 }
 
-/// Which columns a tile reads that lie outside of the source, where they are 0.
-enum class Ends : std::uint8_t { none, left, right, any };
+/// At which ends a tile reads taps / 2 columns outside of the source, which are left out.
+enum class Ends : std::uint8_t { none, left, right, both };
 
 /// `tile` columns of the result from the u-th on. Each column of the source is read once for all
-/// taps. Left and right: taps / 2 columns, which are left out.
+/// taps.
 template <std::int64_t block, int taps, int stride, int tile, Ends ends, class D>
 HWY_INLINE void add_tile(D d, const Row& row, std::int64_t u) {
   using V = hn::Vec<D>;
   constexpr int span = (tile - 1) * stride + taps;
-  constexpr int begin = ends == Ends::left ? taps / 2 : 0;
-  constexpr int end = ends == Ends::right ? span - taps / 2 : span;
-  constexpr bool masked = ends == Ends::any;
-  const std::int64_t first = row.columns.first + u * stride;
+  constexpr int begin = ends == Ends::left || ends == Ends::both ? taps / 2 : 0;
+  constexpr int end = ends == Ends::right || ends == Ends::both ? span - taps / 2 : span;
   const std::int64_t kernel_step = row.columns.kernel_step * block;
   const std::int64_t weight_row = row.kernel_columns * block;
   const std::int64_t source_row = row.source_columns * block;
   const float* HWY_RESTRICT weights = row.weights + row.columns.kernel_first * block;
-  const float* HWY_RESTRICT source = row.source + (masked ? 0 : first * block);
-  // Where columns outside of the source are read, and what makes them 0.
-  std::int64_t column[span];
-  V there[span];
-  if constexpr (masked) {
-    for (int j = 0; j < span; ++j) {
-      column[j] = std::clamp<std::int64_t>(first + j, 0, row.source_columns - 1) * block;
-      const bool inside = first + j >= 0 && first + j < row.source_columns;
-      there[j] = hn::BitCast(d, hn::Set(hn::RebindToSigned<D>(), inside ? -1 : 0));
-    }
-  }
+  const float* HWY_RESTRICT source = row.source + (row.columns.first + u * stride) * block;
   const V bias = row.bias ? hn::LoadU(d, row.bias) : hn::Zero(d);
   V sum[tile];
 #pragma GCC unroll 8
@@ -92,8 +80,7 @@ HWY_INLINE void add_tile(D d, const Row& row, std::int64_t u) {
     for (int t = 0; t < taps; ++t) weight[t] = hn::LoadU(d, w + t * kernel_step);
 #pragma GCC unroll 32
     for (int j = begin; j < end; ++j) {
-      V seen = hn::LoadU(d, x + (masked ? column[j] : j * block));
-      if constexpr (masked) seen = hn::And(seen, there[j]);
+      const V seen = hn::LoadU(d, x + j * block);
 #pragma GCC unroll 8
       for (int t = 0; t < taps; ++t) {
         const int c = (j - t) / stride;
@@ -106,33 +93,36 @@ HWY_INLINE void add_tile(D d, const Row& row, std::int64_t u) {
   store_tile<block, tile>(d, row, u, sum);
 }
 
-/// The same for any number of taps, stride and dilation.
+/// kTile columns for any number of taps, stride and dilation, wherever they read.
 template <std::int64_t block, class D>
-void add_any_row(D d, const Row& row) {
+void add_any_tile(D d, const Row& row, std::int64_t u) {
   using V = hn::Vec<D>;
   const DepthwiseColumns& at = row.columns;
+  V sum[kTile];
   const V bias = row.bias ? hn::LoadU(d, row.bias) : hn::Zero(d);
-  for (std::int64_t u = 0; u < at.count; u += kTile) {
-    V sum[kTile];
 #pragma GCC unroll 8
-    for (int c = 0; c < kTile; ++c) sum[c] = bias;
-    for (const DepthwiseRow* from = row.begin; from < row.end; ++from) {
-      const float* w = row.weights + (from->kernel * row.kernel_columns + at.kernel_first) * block;
-      const float* x = row.source + from->source * row.source_columns * block;
-      for (int t = 0; t < at.taps; ++t) {
-        const V weight = hn::LoadU(d, w + t * at.kernel_step * block);
-        const std::int64_t first = at.first + u * at.stride + t * at.dilation;
+  for (int c = 0; c < kTile; ++c) sum[c] = bias;
+  for (const DepthwiseRow* from = row.begin; from < row.end; ++from) {
+    const float* w = row.weights + (from->kernel * row.kernel_columns + at.kernel_first) * block;
+    const float* x = row.source + from->source * row.source_columns * block;
+    for (int t = 0; t < at.taps; ++t) {
+      const V weight = hn::LoadU(d, w + t * at.kernel_step * block);
+      const std::int64_t first = at.first + u * at.stride + t * at.dilation;
 #pragma GCC unroll 8
-        for (int c = 0; c < kTile; ++c) {
-          const std::int64_t column = first + c * at.stride;
-          const bool there = column >= 0 && column < row.source_columns;
-          const V seen = there ? hn::LoadU(d, x + column * block) : hn::Zero(d);
-          sum[c] = hn::MulAdd(seen, weight, sum[c]);
-        }
+      for (int c = 0; c < kTile; ++c) {
+        const std::int64_t column = first + c * at.stride;
+        const bool there = column >= 0 && column < row.source_columns;
+        const V seen = there ? hn::LoadU(d, x + column * block) : hn::Zero(d);
+        sum[c] = hn::MulAdd(seen, weight, sum[c]);
       }
     }
-    store_tile<block, kTile>(d, row, u, sum);
   }
+  store_tile<block, kTile>(d, row, u, sum);
+}
+
+template <std::int64_t block, class D>
+void add_any_row(D d, const Row& row) {
+  for (std::int64_t u = 0; u < row.columns.count; u += kTile) add_any_tile<block>(d, row, u);
 }
 
 /// All tiles of a row; the last one begins before the end of the one before where the row is no
@@ -144,16 +134,16 @@ HWY_INLINE void add_tiles(D d, const Row& row) {
     const std::int64_t u = std::max<std::int64_t>(std::min(next, count - tile), 0);
     const std::int64_t before = -(row.columns.first + u * stride);
     const std::int64_t after = (tile - 1) * stride + taps - before - row.source_columns;
-    if (count < tile) {
-      add_tile<block, taps, stride, tile, Ends::any>(d, row, u);
-    } else if (before <= 0 && after <= 0) {
+    if (count >= tile && before <= 0 && after <= 0) {
       add_tile<block, taps, stride, tile, Ends::none>(d, row, u);
-    } else if (before == taps / 2 && after <= 0) {
+    } else if (count >= tile && before == taps / 2 && after <= 0) {
       add_tile<block, taps, stride, tile, Ends::left>(d, row, u);
-    } else if (before <= 0 && after == taps / 2) {
+    } else if (count >= tile && before <= 0 && after == taps / 2) {
       add_tile<block, taps, stride, tile, Ends::right>(d, row, u);
+    } else if (count >= tile && before == taps / 2 && after == taps / 2) {
+      add_tile<block, taps, stride, tile, Ends::both>(d, row, u);
     } else {
-      add_tile<block, taps, stride, tile, Ends::any>(d, row, u);
+      add_any_tile<block>(d, row, u);
     }
   }
 }
@@ -164,28 +154,41 @@ void add_row(D d, const Row& row) {
   add_tiles<block, taps, stride, kTile / 2>(d, row);
 }
 
+// Instrumented by a sanitizer, all instances take minutes to compile: there, one of each stride
+// stands for the others, which the code for any number of taps replaces.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#undef INGOT_FEW_INSTANCES
+#define INGOT_FEW_INSTANCES 1
+#endif
+#endif
+#if defined(INGOT_FEW_INSTANCES)
+constexpr bool kAllInstances = false;
+#else
+constexpr bool kAllInstances = true;
+#endif
+
 template <class D>
 using AddRow = void (*)(D d, const Row& row);
 
 template <std::int64_t block, class D>
 AddRow<D> code_for([[maybe_unused]] const DepthwiseColumns& at) {
 #if HWY_TARGET != HWY_SCALAR
-  if (at.dilation == 1 && at.stride == 1) {
-    switch (at.taps) {
-      case 1: return add_row<block, 1, 1, D>;
-      case 2: return add_row<block, 2, 1, D>;
-      case 3: return add_row<block, 3, 1, D>;
-      case 5: return add_row<block, 5, 1, D>;
-      case 7: return add_row<block, 7, 1, D>;
-      default: break;
-    }
+  if (at.dilation == 1 && at.taps == 3) {
+    if (at.stride == 1) return add_row<block, 3, 1, D>;
+    if (at.stride == 2) return add_row<block, 3, 2, D>;
   }
-  if (at.dilation == 1 && at.stride == 2) {
-    switch (at.taps) {
-      case 3: return add_row<block, 3, 2, D>;
-      case 5: return add_row<block, 5, 2, D>;
-      default: break;
+  if constexpr (kAllInstances) {
+    if (at.dilation == 1 && at.stride == 1) {
+      switch (at.taps) {
+        case 1: return add_row<block, 1, 1, D>;
+        case 2: return add_row<block, 2, 1, D>;
+        case 5: return add_row<block, 5, 1, D>;
+        case 7: return add_row<block, 7, 1, D>;
+        default: break;
+      }
     }
+    if (at.dilation == 1 && at.stride == 2 && at.taps == 5) return add_row<block, 5, 2, D>;
   }
 #endif
   return add_any_row<block, D>;
@@ -218,7 +221,10 @@ void add_rows(const DepthwiseRowsArgs& args) {
 }
 
 void rows(const DepthwiseRowsArgs& args) {
+#if HWY_TARGET <= HWY_AVX3
+  // No other target's layouts have such blocks.
   if (args.block == 16) return add_rows<16>(args);
+#endif
   add_rows<8>(args);
 }
 
