@@ -290,7 +290,7 @@ class Numbers(CommandTest):
     def test_a_run_that_explodes(self):
         done = self.run_ingot(*TRAIN, "--lr", "1e30", "--out", "run", "--epochs", "3")
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r'\nerror: \w+ "\w+": result must be finite, got -?(inf|nan) at '
+        self.assertRegex(done.stderr, r'\nerror: \w+ "[\w.]+": result must be finite, got -?(inf|nan) at '
                          r"element \d+ of f32\[[0-9,]+\]\nnote: in step \d+; no variable was "
                          r"changed\nnote: made at \S+ in \w+( \(module \w+\))?\n$")
         self.assertFalse((self.folder / "run" / "state.json").exists())

@@ -174,11 +174,15 @@ using AddRow = void (*)(D d, const Row& row);
 template <std::int64_t block, class D>
 AddRow<D> code_for([[maybe_unused]] const DepthwiseColumns& at) {
 #if HWY_TARGET != HWY_SCALAR
-  if (at.dilation == 1 && at.taps == 3) {
-    if (at.stride == 1) return add_row<block, 3, 1, D>;
-    if (at.stride == 2) return add_row<block, 3, 2, D>;
+  // Of blocks that no layout of the target's own has, one instance is enough.
+  constexpr bool own = block == 8 || HWY_TARGET <= HWY_AVX3;
+  if constexpr (own) {
+    if (at.dilation == 1 && at.taps == 3) {
+      if (at.stride == 1) return add_row<block, 3, 1, D>;
+      if (at.stride == 2) return add_row<block, 3, 2, D>;
+    }
   }
-  if constexpr (kAllInstances) {
+  if constexpr (own && kAllInstances) {
     if (at.dilation == 1 && at.stride == 1) {
       switch (at.taps) {
         case 1: return add_row<block, 1, 1, D>;
@@ -221,10 +225,7 @@ void add_rows(const DepthwiseRowsArgs& args) {
 }
 
 void rows(const DepthwiseRowsArgs& args) {
-#if HWY_TARGET <= HWY_AVX3
-  // No other target's layouts have such blocks.
   if (args.block == 16) return add_rows<16>(args);
-#endif
   add_rows<8>(args);
 }
 
