@@ -15,6 +15,12 @@ namespace ingot::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Which lanes of a maximum a further value leaves: the first of equals wins, and so does NaN.
+template <class V>
+HWY_INLINE auto best_stays(V value, V best) {
+  return hn::Or(hn::Le(value, best), hn::IsNaN(best));
+}
+
 template <class D>
 HWY_INLINE void max_lanes(D d, const MaxWindow& window, float* HWY_RESTRICT to) {
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
@@ -24,7 +30,7 @@ HWY_INLINE void max_lanes(D d, const MaxWindow& window, float* HWY_RESTRICT to) 
       const float* HWY_RESTRICT at = window.first + r * window.row + lane;
       for (std::int64_t c = 0; c < window.columns; ++c, at += window.column) {
         const auto value = hn::LoadU(d, at);
-        const auto stays = hn::Or(hn::Le(value, best), hn::IsNaN(best));
+        const auto stays = best_stays(value, best);
         best = hn::IfThenElse(stays, best, value);
       }
     }
@@ -54,7 +60,7 @@ HWY_INLINE void max_grad_lanes(D d, const MaxWindow& window, const float* HWY_RE
       const float* HWY_RESTRICT at = window.first + r * window.row + lane;
       for (std::int64_t c = 0; c < window.columns; ++c, at += window.column) {
         const auto value = hn::LoadU(d, at);
-        const auto stays = hn::Or(hn::Le(value, best), hn::IsNaN(best));
+        const auto stays = best_stays(value, best);
         best = hn::IfThenElse(stays, best, value);
         winner = hn::IfThenElse(stays, winner, tap);
         tap = hn::Add(tap, one);
@@ -158,7 +164,7 @@ void plain_max(const PlainWindows& w, const float* x, float* to) {
   for_each_vector(w.count, [&](auto d, std::int64_t first) HWY_ATTR {
     auto best = hn::Set(d, -std::numeric_limits<float>::infinity());
     for_each_tap<kStride>(d, w, x + first * kStride, [&](auto value) HWY_ATTR {
-      const auto stays = hn::Or(hn::Le(value, best), hn::IsNaN(best));
+      const auto stays = best_stays(value, best);
       best = hn::IfThenElse(stays, best, value);
     });
     hn::StoreU(best, d, to + first);
@@ -183,7 +189,7 @@ void plain_max_grad(const PlainWindows& w, const float* x, const float* gradient
     auto winner = hn::Zero(d);
     auto tap = hn::Zero(d);
     for_each_tap<kStride>(d, w, x + first * kStride, [&](auto value) HWY_ATTR {
-      const auto stays = hn::Or(hn::Le(value, best), hn::IsNaN(best));
+      const auto stays = best_stays(value, best);
       best = hn::IfThenElse(stays, best, value);
       winner = hn::IfThenElse(stays, winner, tap);
       tap = hn::Add(tap, one);
