@@ -97,7 +97,7 @@ beside() {
   for model in ${BESIDE:-seed-cnn mlp784 gometal-cnn resnet18-cifar resnet50}; do
     local words=(--lr 0.005)
     case $model in
-      gometal-cnn) words=(--lr 0.02 --against cpu --threads 1) ;;
+      gometal-cnn) words+=(--against cpu --threads 1) ;;
       resnet18-cifar) words=(--lr 0.0003 --batch 8 --against cpu --threads 2) ;;
       resnet50) words=("${resnet50_beside[@]}") ;;
     esac
@@ -156,9 +156,9 @@ first() {
   mkdir "$out/cache"
   for cache in cold warm; do
     echo "-- $cache"
-    bench 30 seed-cnn --steps 1 --check none | grep "first step"
+    bench 30 seed-cnn --steps 1 --check none | grep -E "first step|modules"
     bench 90 resnet50 --batch 256 --precision bf16 --tune quick --steps 1 --check none |
-      grep "first step"
+      grep -E "first step|modules"
   done
 }
 

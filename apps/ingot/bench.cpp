@@ -299,6 +299,9 @@ int run_bench(const BenchOptions& options) {
                           {"steps_per_call", per_call},
                           {"device_nodes", stats.device_nodes},
                           {"tune", options.tune},
+                          {"modules_compiled", stats.modules.compiled},
+                          {"modules_cached", stats.modules.cached},
+                          {"choices_made", cache.made()},
                           {"losses_checked", losses.count},
                           {"last_loss", losses.last}});
     memory.add_to(result);
@@ -315,6 +318,8 @@ int run_bench(const BenchOptions& options) {
               rates.front(), rates.back(), median * static_cast<double>(workload.batch),
               flops * 1e-9);
   std::printf("  first step %.0f ms after process start\n", first_step_ms);
+  fmt::print("  of kernels' code {} modules compiled now, {} cached; {} choices timed now\n",
+             stats.modules.compiled, stats.modules.cached, cache.made());
   std::printf("  memory: %.2f MiB planned (variables, constants, arena), %d kernels, %d reorders\n",
               static_cast<double>(peak) / (1 << 20), stats.kernels, stats.reorders);
   std::printf("%s", memory.text().c_str());

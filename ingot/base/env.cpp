@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kFallbackChoices{"warn", "error"};
 constexpr std::array<std::string_view, 3> kSimdChoices{"best", "avx2", "baseline"};
-constexpr std::array<std::string_view, 6> kTraceChannels{"passes",   "regions", "dispatch",
-                                                         "numerics", "memory",  "kernels"};
+constexpr std::array<std::string_view, 7> kTraceChannels{
+    "passes", "regions", "dispatch", "numerics", "memory", "kernels", "launches"};
 
 constexpr std::array kTable{
     EnvVariable{.name = "INGOT_THREADS",

@@ -15,9 +15,17 @@
 namespace ingot {
 
 /// In the order of INGOT_TRACE's choices in env.cpp.
-enum class Channel : std::uint8_t { passes, regions, dispatch, numerics, memory, kernels };
+enum class Channel : std::uint8_t {
+  passes,
+  regions,
+  dispatch,
+  numerics,
+  memory,
+  kernels,
+  launches
+};
 
-inline constexpr int kChannelCount = 6;
+inline constexpr int kChannelCount = 7;
 
 std::string_view channel_name(Channel channel) noexcept;
 

@@ -64,7 +64,9 @@ Executable::Impl::Impl(Program p, VariableStore& s, const CompileOptions& o)
   resolve_addresses();
   runner = backend->make_runner(
       {program, *store, addresses, o.check_numerics, o.ring_capacity, profiled()});
-  if (runner != nullptr) program.stats.device_nodes = runner->nodes();
+  if (runner == nullptr) return;
+  program.stats.device_nodes = runner->nodes();
+  program.stats.modules = runner->modules();
 }
 
 Executable::Impl::~Impl() {

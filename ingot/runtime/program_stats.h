@@ -24,12 +24,19 @@ inline std::int64_t total_bytes(std::span<const MemoryOwner> owners) noexcept {
 /// Errors: internal, where what was allocated is not what was planned.
 void require_as_planned(std::span<const MemoryOwner> planned, std::int64_t allocated);
 
+/// Generated code for a device, in the pieces that are loaded.
+struct CodeModules {
+  int compiled = 0;  ///< now
+  int cached = 0;    ///< compiled by an earlier run
+};
+
 struct ProgramStats {
   int kernels = 0;
   int reorders = 0;             ///< of activations and weights, in the whole step
   int elementwise_kernels = 0;  ///< stand-alone elementwise ones
   /// What the device is given for one step: kernels, or the few nodes that stand for them.
   int device_nodes = 0;
+  CodeModules modules;
   double flops = 0;
   std::int64_t bytes_moved = 0;  ///< into and out of every kernel, or Region that runs as one
   std::int64_t variable_bytes = 0;

@@ -73,6 +73,8 @@ class Runner {
       int steps, std::span<const FeedMemory> feeds) const = 0;
   /// Nodes that the device is given for one step.
   [[nodiscard]] virtual int nodes() const noexcept = 0;
+  /// Where the code of generated kernels came from.
+  [[nodiscard]] virtual CodeModules modules() const noexcept { return {}; }
   /// What a profile has measured of the steps that wait() has seen; empty without one.
   [[nodiscard]] virtual std::vector<KernelTime> kernel_times() const { return {}; }
 };

@@ -26,6 +26,8 @@ class KernelCache {
   /// Adds what was chosen since to the file, beside what other processes wrote there. When that
   /// fails it is a warning.
   void save();
+  /// Choices that no earlier run had made.
+  [[nodiscard]] std::int64_t made() const { return choices_->changes(); }
   /// One line each.
   [[nodiscard]] const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 

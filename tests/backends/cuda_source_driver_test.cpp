@@ -84,23 +84,39 @@ class CubinCache : public testing::Test {
   std::optional<std::string> before_;
 };
 
+TEST(GpuFacts, WorkTakesWhatMemoryOrTheUnitsForItsOperandsTake) {
+  GpuFacts gpu;
+  gpu.multiprocessors = 100;
+  gpu.cycles_per_second = 1e9;
+  gpu.bytes_per_second = 1e12;
+  EXPECT_DOUBLE_EQ(gpu.floor_seconds(256e9, kVectorFlops, 1e3), 0.01);
+  EXPECT_DOUBLE_EQ(gpu.floor_seconds(256e9, kTf32Flops, 1e3), 0.00125);
+  EXPECT_DOUBLE_EQ(gpu.floor_seconds(256e9, kHalfFlops, 1e3), 0.000625);
+  EXPECT_DOUBLE_EQ(gpu.floor_seconds(256e9, kHalfFlops, 1e10), 0.01);
+  EXPECT_EQ(contraction_flops_of_cycle(DType::f32, false), kVectorFlops);
+  EXPECT_EQ(contraction_flops_of_cycle(DType::f32, true), kTf32Flops);
+  EXPECT_EQ(contraction_flops_of_cycle(DType::bf16, false), kHalfFlops);
+}
+
 TEST_F(CubinCache, KeepsOneFileForEachSource) {
-  const std::vector<char> one = compile_kernels(source(1), kArch);
+  const std::vector<char> one = compile_kernels(source(1), kArch).code;
   ASSERT_EQ(files().size(), 1u);
-  EXPECT_EQ(compile_kernels(source(1), kArch), one);
+  EXPECT_EQ(compile_kernels(source(1), kArch).code, one);
   EXPECT_EQ(files().size(), 1u);
-  EXPECT_NE(compile_kernels(source(2), kArch), one);
+  EXPECT_NE(compile_kernels(source(2), kArch).code, one);
   EXPECT_EQ(files().size(), 2u);
 }
 
 TEST_F(CubinCache, IsReadWhereThereIsAFile) {
-  const std::vector<char> one = compile_kernels(source(1), kArch);
+  const std::vector<char> one = compile_kernels(source(1), kArch).code;
   const fs::path first = files().front();
-  compile_kernels(source(2), kArch);
+  EXPECT_FALSE(compile_kernels(source(2), kArch).cached);
   for (const fs::path& file : files()) {
     if (file != first) fs::copy_file(first, file, fs::copy_options::overwrite_existing);
   }
-  EXPECT_EQ(compile_kernels(source(2), kArch), one);
+  const CompiledKernels read = compile_kernels(source(2), kArch);
+  EXPECT_EQ(read.code, one);
+  EXPECT_TRUE(read.cached);
 }
 
 TEST_F(CubinCache, WhatDoesNotCompileIsAnErrorWithTheCompilersWords) {
@@ -111,10 +127,10 @@ TEST_F(CubinCache, WhatDoesNotCompileIsAnErrorWithTheCompilersWords) {
 }
 
 TEST_F(CubinCache, AnEmptyFileIsWrittenAnew) {
-  const std::vector<char> one = compile_kernels(source(1), kArch);
+  const std::vector<char> one = compile_kernels(source(1), kArch).code;
   const fs::path file = files().front();
   fs::resize_file(file, 0);
-  EXPECT_EQ(compile_kernels(source(1), kArch), one);
+  EXPECT_EQ(compile_kernels(source(1), kArch).code, one);
   EXPECT_EQ(fs::file_size(file), one.size());
 }
 

@@ -29,7 +29,7 @@ class Mma : public testing::Test {
       SCOPED_TRACE(item.name);
       MmaWork work(item);
       work.prepare(forms, wanted, [this](const std::string& text) {
-        return compile_kernels(text, device_->facts().arch);
+        return compile_kernels(text, device_->facts().arch).code;
       });
       ASSERT_FALSE(work.choices.empty());
       LoadedMma loaded(work, device_, stream_);

@@ -272,7 +272,8 @@ TEST(CudaRace, TheFasterOneRunsAndIsRemembered) {
   int asked = 0;
   const auto wins = [&](int fillings, const std::string& version) {
     const LibraryKernel library(race_problem(node), "fillings", "plan",
-                                std::make_shared<Fillings>(fillings), 0, 1);
+                                std::make_shared<Fillings>(fillings), 0,
+                                LibraryWork{1, kVectorFlops});
     EXPECT_EQ(library.name(), "fillings plan");
     return race.library_wins(library, version, [&] {
       ++asked;

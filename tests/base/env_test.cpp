@@ -102,7 +102,7 @@ TEST(Env, List) {
   EXPECT_EQ(list[2].second, "a:b");
   expect_bad_value(
       "environment variable \"INGOT_TRACE\": channel must be one of \"passes\", \"regions\", "
-      "\"dispatch\", \"numerics\", \"memory\", \"kernels\", got \"kernel\"\n"
+      "\"dispatch\", \"numerics\", \"memory\", \"kernels\", \"launches\", got \"kernel\"\n"
       "help: did you mean \"kernels\"?",
       [&] { parse_env_list(variable, "passes,kernel:x"); });
   EXPECT_THROW(parse_env_list(variable, "passes,,memory"), Error);

@@ -24,6 +24,7 @@ TEST(Trace, ChannelsHaveTheNamesOfTheTable) {
   EXPECT_EQ(channel_name(Channel::numerics), "numerics");
   EXPECT_EQ(channel_name(Channel::memory), "memory");
   EXPECT_EQ(channel_name(Channel::kernels), "kernels");
+  EXPECT_EQ(channel_name(Channel::launches), "launches");
 }
 
 TEST(Trace, OnlyChannelsThatAreOnAndLinesThatMatch) {
@@ -51,7 +52,8 @@ TEST(Trace, UnknownChannelNamesCandidates) {
   testing_support::expect_user_error(
       ErrorCode::invalid_argument,
       "environment variable \"INGOT_TRACE\": channel must be one of \"passes\", "
-      "\"regions\", \"dispatch\", \"numerics\", \"memory\", \"kernels\", got \"pases\"\n"
+      "\"regions\", \"dispatch\", \"numerics\", \"memory\", \"kernels\", \"launches\", got "
+      "\"pases\"\n"
       "help: did you mean \"passes\"?",
       [] { const TraceCapture capture("pases"); });
 }
@@ -82,7 +84,8 @@ TEST(TraceDeathTest, EnvironmentIsReadAtTheFirstQuestion) {
   setenv("INGOT_TRACE", "what", 1);
   EXPECT_EXIT(std::exit(trace_enabled(Channel::passes) ? 1 : 0), testing::ExitedWithCode(0),
               "^ingot: environment variable \"INGOT_TRACE\": channel must be one of \"passes\", "
-              "\"regions\", \"dispatch\", \"numerics\", \"memory\", \"kernels\", got \"what\"\n$");
+              "\"regions\", \"dispatch\", \"numerics\", \"memory\", \"kernels\", \"launches\", got "
+              "\"what\"\n$");
   unsetenv("INGOT_TRACE");
 }
 

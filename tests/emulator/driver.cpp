@@ -71,6 +71,7 @@ CUresult cuGetErrorName(CUresult result, const char** text) {
     case CUDA_ERROR_NO_DEVICE: *text = "CUDA_ERROR_NO_DEVICE"; break;
     case CUDA_ERROR_INVALID_IMAGE: *text = "CUDA_ERROR_INVALID_IMAGE"; break;
     case CUDA_ERROR_NOT_FOUND: *text = "CUDA_ERROR_NOT_FOUND"; break;
+    case CUDA_ERROR_ILLEGAL_ADDRESS: *text = "CUDA_ERROR_ILLEGAL_ADDRESS"; break;
     case CUDA_ERROR_LAUNCH_FAILED: *text = "CUDA_ERROR_LAUNCH_FAILED"; break;
     case CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE:
       *text = "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE";

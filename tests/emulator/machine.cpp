@@ -29,10 +29,16 @@ bool late_order() {
   return order != nullptr && std::string_view(order) == "late";
 }
 
+bool must_fail(std::string_view kernel) {
+  const char* name = std::getenv("INGOT_EMULATOR_FAIL");
+  return name != nullptr && kernel == name;
+}
+
 CUresult run_kernel(const Launch& launch, void** arguments) {
   GridLaunch grid = launch.grid;
   grid.kernel = launch.function->call;
   grid.arguments = arguments;
+  if (must_fail(launch.function->name)) return CUDA_ERROR_ILLEGAL_ADDRESS;
   const std::string trouble = run_grid(grid);
   if (trouble.empty()) return CUDA_SUCCESS;
   std::fprintf(stderr, "emulator: %s: %s\n", launch.function->name.c_str(), trouble.c_str());

@@ -58,9 +58,10 @@ std::unique_ptr<LibraryKernel> make_kernel(const KernelProblem& problem,
                                            std::shared_ptr<const LtCall> call) {
   const std::int64_t workspace = call->workspace_bytes();
   std::string plan = call->name().substr(call->name().find(' ') + 1);
+  const LibraryWork work{product.problem.flops(), product.problem.flops_of_cycle()};
   return std::make_unique<LibraryKernel>(problem, "cublasLt", std::move(plan),
                                          std::make_shared<ProductCall>(std::move(call), product),
-                                         workspace, product.problem.flops());
+                                         workspace, work);
 }
 
 Support supports_cublaslt(const Node& node, const Backend& backend) {

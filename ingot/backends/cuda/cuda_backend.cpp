@@ -19,6 +19,7 @@
 #include "ingot/backends/cuda/step/step_form.h"
 #include "ingot/base/error.h"
 #include "ingot/base/fallback.h"
+#include "ingot/base/trace.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 
@@ -112,7 +113,10 @@ Support CudaBackend::supports(const Node& node) const {
 bool CudaBackend::claims(const Node& composite) const { return supports(composite).ok; }
 
 StepForm CudaBackend::step_form(const Graph& graph) const {
-  return form_ ? *form_ : choose_form(graph, facts_);
+  if (form_) return *form_;
+  // One by one: a failure is to name its op.
+  if (trace_enabled(Channel::launches)) return StepForm::throughput;
+  return choose_form(graph, facts_);
 }
 
 LayoutWish CudaBackend::layouts(const Node& node, StepForm form) const {

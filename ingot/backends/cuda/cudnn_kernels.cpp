@@ -60,10 +60,10 @@ std::unique_ptr<LibraryKernel> make_kernel(const KernelProblem& problem,
   const std::int64_t workspace = call->workspace_bytes();
   std::string plan = call->name();
   const int overwrites = call->in_place() ? conv.places.addend : -1;
+  const LibraryWork work{conv.problem.flops(), conv.problem.flops_of_cycle()};
   return std::make_unique<LibraryKernel>(
       problem, "cudnn", std::move(plan),
-      std::make_shared<ConvLibraryCall>(std::move(call), conv.places), workspace,
-      conv.problem.flops(), overwrites);
+      std::make_shared<ConvLibraryCall>(std::move(call), conv.places), workspace, work, overwrites);
 }
 
 Support supports_cudnn(const Node& node, const Backend& backend) {

@@ -61,6 +61,8 @@ class MmaKernel final : public CudaKernel {
     }
     stage.flops =
         2.0 * static_cast<double>(problem_.m * problem_.n * problem_.groups) * problem_.mean_terms;
+    stage.flops_of_cycle =
+        contraction_flops_of_cycle(region_.producer->input(0).type().dtype, true);
     stage.threads = choice.form.threads();
     stage.cluster = choice.cluster;
     stage.takes_turn = true;

@@ -96,10 +96,9 @@ int attribute(CUdevice device, CUdevice_attribute which) {
 
 }  // namespace
 
-double GpuFacts::floor_seconds(double flops, double bytes) const {
-  constexpr double kFlopsOfCycle = 4096;  // of a multiprocessor, since 9.0
+double GpuFacts::floor_seconds(double flops, double flops_of_cycle, double bytes) const {
   return std::max(bytes / bytes_per_second,
-                  flops / (kFlopsOfCycle * multiprocessors * cycles_per_second));
+                  flops / (flops_of_cycle * multiprocessors * cycles_per_second));
 }
 
 CudaDevice::CudaDevice(int ordinal) : name_(fmt::format("cuda:{}", ordinal)) {

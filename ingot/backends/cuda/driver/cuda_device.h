@@ -6,9 +6,21 @@
 #include <memory>
 #include <string>
 
+#include "ingot/base/dtype.h"
 #include "ingot/memory/device.h"
 
 namespace ingot::cuda {
+
+/// Multiplications and additions that a multiprocessor does in a cycle at most, counted apart: by
+/// vector units, and by tensor cores on tf32 and on 16 bits (dense, compute capability 9.0).
+inline constexpr double kVectorFlops = 256;
+inline constexpr double kTf32Flops = 2048;
+inline constexpr double kHalfFlops = 4096;
+/// Of products and convolutions of such operands.
+constexpr double contraction_flops_of_cycle(DType operands, bool tf32) {
+  if (operands != DType::f32) return kHalfFlops;
+  return tf32 ? kTf32Flops : kVectorFlops;
+}
 
 /// What kernels are made for.
 struct GpuFacts {
@@ -20,9 +32,9 @@ struct GpuFacts {
   double cycles_per_second = 1.98e9;
   double bytes_per_second = 4.8e12;  ///< of its memory
 
-  /// What so much work takes at least: by memory's bandwidth, and by what the tensor cores do with
-  /// 16-bit operands.
-  [[nodiscard]] double floor_seconds(double flops, double bytes) const;
+  /// What so much work takes at least: by memory's bandwidth, and by arithmetic where each
+  /// multiprocessor does `flops_of_cycle`.
+  [[nodiscard]] double floor_seconds(double flops, double flops_of_cycle, double bytes) const;
 };
 
 /// Visible GPU number `ordinal` (CUDA_VISIBLE_DEVICES decides which are visible); its primary

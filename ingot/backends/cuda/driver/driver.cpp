@@ -7,6 +7,7 @@
 
 #include "ingot/backends/cuda/driver/library.h"
 #include "ingot/base/error.h"
+#include "ingot/base/trace.h"
 
 namespace ingot::cuda {
 namespace {
@@ -69,6 +70,25 @@ const Driver& driver() {
   return instance.functions;
 }
 
+namespace {
+
+/// Of a kernel that ran: reported by whatever asks the driver next, for good.
+bool is_of_a_kernel(CUresult result) {
+  switch (result) {
+    case CUDA_ERROR_ILLEGAL_ADDRESS:
+    case CUDA_ERROR_MISALIGNED_ADDRESS:
+    case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+    case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+    case CUDA_ERROR_INVALID_PC:
+    case CUDA_ERROR_HARDWARE_STACK_ERROR:
+    case CUDA_ERROR_LAUNCH_TIMEOUT:
+    case CUDA_ERROR_LAUNCH_FAILED: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 void check(CUresult result, std::string_view what) {
   if (result == CUDA_SUCCESS) return;
   const char* name = nullptr;
@@ -78,9 +98,13 @@ void check(CUresult result, std::string_view what) {
   const auto code =
       result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorCode::out_of_memory : ErrorCode::internal;
   const auto kind = result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorKind::user : ErrorKind::internal;
-  throw Error(kind, code,
+  Error error(kind, code,
               fmt::format("cuda: {} must succeed, got {} ({})", what, name == nullptr ? "?" : name,
                           text == nullptr ? "?" : text));
+  if (is_of_a_kernel(result) && !trace_enabled(Channel::launches)) {
+    error.help("a kernel failed: INGOT_TRACE=launches awaits each, so that the error names its op");
+  }
+  throw error;
 }
 
 }  // namespace ingot::cuda

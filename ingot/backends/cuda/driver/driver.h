@@ -19,7 +19,8 @@ struct Driver {
 /// The driver, initialised; loaded at the first call. Errors: unsupported, with what is missing.
 const Driver& driver();
 
-/// Throws an internal Error `cuda: WHAT failed, got NAME (TEXT)`; out_of_memory as such.
+/// Throws an internal Error `cuda: WHAT must succeed, got NAME (TEXT)`; out_of_memory as such. What
+/// a kernel did wrong may be reported by any later call: help says how to find it.
 void check(CUresult result, std::string_view what);
 
 }  // namespace ingot::cuda

@@ -128,15 +128,15 @@ std::vector<char> compile_uncached(const std::string& source, int arch) {
   return code;
 }
 
-std::vector<char> compile_kernels(const std::string& source, int arch) {
-  if (!compiler().trouble.empty()) return compile_uncached(source, arch);  // throws
+CompiledKernels compile_kernels(const std::string& source, int arch) {
+  if (!compiler().trouble.empty()) return {compile_uncached(source, arch)};  // throws
   const fs::path folder = cache_folder();
   const fs::path file =
       folder / (hash_of(fmt::format("{} sm_{}\n{}", version_text(), arch, source)) + ".cubin");
   if (!folder.empty()) {
     if (std::ifstream in(file, std::ios::binary); in) {
       std::vector<char> code{std::istreambuf_iterator<char>(in), {}};
-      if (!code.empty()) return code;
+      if (!code.empty()) return {std::move(code), true};
     }
   }
   std::vector<char> code = compile_uncached(source, arch);
@@ -155,14 +155,14 @@ std::vector<char> compile_kernels(const std::string& source, int arch) {
       fs::remove(aside, error);
     }
   }
-  return code;
+  return {std::move(code)};
 }
 
-std::vector<std::vector<char>> compile_kernels(std::span<const std::string> sources, int arch) {
-  std::vector<std::vector<char>> codes(sources.size());
+std::vector<CompiledKernels> compile_kernels(std::span<const std::string> sources, int arch) {
+  std::vector<CompiledKernels> compiled(sources.size());
   on_all_cores(sources.size(),
-               [&](std::size_t i, int) { codes[i] = compile_kernels(sources[i], arch); });
-  return codes;
+               [&](std::size_t i, int) { compiled[i] = compile_kernels(sources[i], arch); });
+  return compiled;
 }
 
 }  // namespace ingot::cuda

@@ -11,9 +11,13 @@ namespace ingot::cuda {
 /// Machine code of `source` for compute capability `arch` (90 for 9.0; chip-specific features on),
 /// from the cache in the user's cache folder when it is there. Errors: unsupported without NVRTC;
 /// internal with the compiler's log.
-std::vector<char> compile_kernels(const std::string& source, int arch);
+struct CompiledKernels {
+  std::vector<char> code;
+  bool cached = false;
+};
+CompiledKernels compile_kernels(const std::string& source, int arch);
 /// The same of each, several at once.
-std::vector<std::vector<char>> compile_kernels(std::span<const std::string> sources, int arch);
+std::vector<CompiledKernels> compile_kernels(std::span<const std::string> sources, int arch);
 /// The same, never from the cache.
 std::vector<char> compile_uncached(const std::string& source, int arch);
 /// Why kernels cannot be compiled; empty when they can.

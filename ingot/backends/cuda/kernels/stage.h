@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "ingot/backends/cuda/driver/cuda_device.h"
 #include "ingot/base/dtype.h"
 #include "ingot/runtime/program.h"
 
@@ -84,6 +85,7 @@ struct Stage {
   std::vector<Access> accesses;
   bool commit = false;  ///< changes variables: called off after a failure
   double flops = 0;
+  double flops_of_cycle = kVectorFlops;  ///< at most, of a multiprocessor
   double bytes = 0;
   /// Expected cycles of one unit on one multiprocessor, where the kernel knows better than flops
   /// and bytes tell; 0: not known.

@@ -102,7 +102,7 @@ class LoneKernel {
     const bool generated = std::ranges::any_of(
         source_.kernels, [](const KernelText& text) { return text.library == nullptr; });
     if (generated) {
-      for (const std::vector<char>& code : compile_kernels(source_.texts, device.facts().arch)) {
+      for (const auto& [code, cached] : compile_kernels(source_.texts, device.facts().arch)) {
         check(driver().ModuleLoadData(&modules_.emplace_back(nullptr), code.data()),
               "loading kernels");
       }

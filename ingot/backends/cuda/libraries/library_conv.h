@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "ingot/backends/cuda/driver/cuda_device.h"
 #include "ingot/base/dtype.h"
 #include "ingot/ir/graph.h"
 #include "ingot/ir/target.h"
@@ -34,6 +35,8 @@ struct ConvProblem {
   /// The tensor of the three that is computed.
   [[nodiscard]] const ConvTensor& result() const;
   [[nodiscard]] double flops() const;
+  /// That a multiprocessor does at most.
+  [[nodiscard]] double flops_of_cycle() const { return contraction_flops_of_cycle(w.dtype, tf32); }
   /// Everything that a choice of a plan depends on.
   [[nodiscard]] std::string text() const;
 };

@@ -10,12 +10,12 @@ namespace ingot::cuda {
 
 LibraryKernel::LibraryKernel(const KernelProblem& problem, std::string library,
                              const std::string& plan, std::shared_ptr<const LibraryCall> call,
-                             std::int64_t scratch_bytes, double flops, int overwrites)
+                             std::int64_t scratch_bytes, LibraryWork work, int overwrites)
     : CudaKernel(problem, fmt::format("{} {}", library, plan)),
       library_(std::move(library)),
       call_(std::move(call)),
       scratch_bytes_(scratch_bytes),
-      flops_(flops),
+      work_(work),
       overwrites_(overwrites) {}
 
 std::vector<Stage> LibraryKernel::stages(const StageRequest&) const {
@@ -30,7 +30,8 @@ std::vector<Stage> LibraryKernel::stages(const StageRequest&) const {
   }
   add(outputs().front(), const_cast<Node&>(node()).output(), true);
   if (scratch_bytes_ > 0) stage.accesses.push_back({-1, true, false});
-  stage.flops = flops_;
+  stage.flops = work_.flops;
+  stage.flops_of_cycle = work_.flops_of_cycle;
   stage.library = call_;
   return {std::move(stage)};
 }

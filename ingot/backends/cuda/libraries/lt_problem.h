@@ -29,6 +29,8 @@ struct LtProblem {
   bool relu = false;
 
   [[nodiscard]] double flops() const;
+  /// That a multiprocessor does at most.
+  [[nodiscard]] double flops_of_cycle() const { return contraction_flops_of_cycle(a.dtype, tf32); }
   /// Everything that a choice of an algorithm depends on.
   [[nodiscard]] std::string text() const;
 };

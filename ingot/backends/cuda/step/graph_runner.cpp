@@ -9,6 +9,7 @@
 #include "ingot/backends/cuda/step/lanes.h"
 #include "ingot/backends/cuda/step/step_runner.h"
 #include "ingot/base/tool_range.h"
+#include "ingot/base/trace.h"
 
 namespace ingot::cuda {
 namespace {
@@ -99,7 +100,8 @@ class GraphRunner final : public StepRunner {
       for (const Touch& touch : kernels[k].touches) {
         time.bytes += static_cast<double>(touch.end - touch.begin);
       }
-      time.floor_seconds = device().facts().floor_seconds(time.flops, time.bytes);
+      time.floor_seconds =
+          device().facts().floor_seconds(time.flops, kernels[k].flops_of_cycle, time.bytes);
       time.lane = nodes[k].lane;
     }
     return times;
@@ -150,7 +152,7 @@ class GraphRunner final : public StepRunner {
       set_source(feeds_[i], i, feeds[i].on_device ? data : stage(i, data));
     }
     if (!bound()) bind();
-    if (MemoryTrace::on() && !ran_apart_) {
+    if (trace_enabled(Channel::launches) || (MemoryTrace::on() && !ran_apart_)) {
       run_apart();
     } else {
       if (graph_.exec == nullptr) capture();
@@ -228,15 +230,17 @@ class GraphRunner final : public StepRunner {
     check(driver().GraphExecKernelNodeSetParams(graph_.exec, readers_[k], &node), "moving a feed");
   }
 
-  /// The step kernel by kernel, to see which one makes the driver take memory.
+  /// The step kernel by kernel, to see which one fails or makes the driver take memory.
   void run_apart() {
     ran_apart_ = true;
     mark_memory("memory of feeds");
     for (std::size_t i = 0; i < feeds_.size(); ++i) copy_feed_in(i);
     for (std::size_t k = 0; k < source().kernels.size(); ++k) {
+      const std::string& what = source().kernels[k].what.front();
+      if (trace_enabled(Channel::launches)) trace(Channel::launches, what);
       launch_node(k, stream(), false);
-      check(driver().StreamSynchronize(stream()), "running a kernel");
-      mark_memory(source().kernels[k].what.front());
+      check(driver().StreamSynchronize(stream()), "running " + what);
+      mark_memory(what);
     }
   }
 

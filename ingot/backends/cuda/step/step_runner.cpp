@@ -150,7 +150,9 @@ std::vector<KernelTime> StepRunner::kernel_times() const {
     times[i].what = timed[i].what;
     times[i].flops = timed[i].flops;
     times[i].bytes = timed[i].bytes;
-    times[i].floor_seconds = device_->facts().floor_seconds(timed[i].flops, timed[i].bytes);
+    // Stages of the one kernel use no tensor cores.
+    times[i].floor_seconds =
+        device_->facts().floor_seconds(timed[i].flops, kVectorFlops, timed[i].bytes);
     times[i].seconds = static_cast<double>(spent[i]) /
                        (static_cast<double>(handed_) * device_->facts().cycles_per_second);
   }
@@ -158,7 +160,8 @@ std::vector<KernelTime> StepRunner::kernel_times() const {
 }
 
 void StepRunner::load() {
-  for (const std::vector<char>& code : compile_kernels(source_.texts, device_->facts().arch)) {
+  for (const auto& [code, cached] : compile_kernels(source_.texts, device_->facts().arch)) {
+    ++(cached ? modules_.cached : modules_.compiled);
     check(driver().ModuleLoadData(&handles_.modules.emplace_back(nullptr), code.data()),
           "loading kernels");
   }

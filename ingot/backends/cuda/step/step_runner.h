@@ -59,6 +59,7 @@ class StepRunner : public Runner {
   [[nodiscard]] int nodes() const noexcept override {
     return static_cast<int>(source_.kernels.size());
   }
+  [[nodiscard]] CodeModules modules() const noexcept override { return modules_; }
   /// What a profiled kernel counted.
   [[nodiscard]] std::vector<KernelTime> kernel_times() const override;
 
@@ -124,6 +125,7 @@ class StepRunner : public Runner {
   std::vector<std::pair<int, std::size_t>> feed_of_root_;
   std::vector<Loaded> loaded_;
   std::vector<Loaded> refresh_;
+  CodeModules modules_;
   bool bound_ = false;
   MemoryTrace memory_trace_;
   std::int64_t handed_ = 0;  ///< steps whose scalars were handed over

@@ -86,6 +86,7 @@ KernelText library_text(const Program& program, const PlacedStage& placed) {
   text.touches = Touches(program, placed).run({});
   text.seconds = expected_seconds(placed.stage, text.touches);
   text.flops = placed.stage.flops;
+  text.flops_of_cycle = placed.stage.flops_of_cycle;
   return text;
 }
 
@@ -130,6 +131,7 @@ StepSource kernels_source(const Program& program, const std::vector<PlacedStage>
     kernel.touches = Touches(program, placed).run(kernel.pointers);
     kernel.seconds = expected_seconds(stage, kernel.touches);
     kernel.flops = stage.flops;
+    kernel.flops_of_cycle = stage.flops_of_cycle;
     kernel.threads = stage.threads;
     kernel.shared_bytes = stage.shared_bytes;
     if (fresh) {

@@ -53,6 +53,7 @@ struct KernelText {
   std::vector<Touch> touches;
   double seconds = 0;  ///< expected, roughly
   double flops = 0;
+  double flops_of_cycle = kVectorFlops;  ///< at most, of a multiprocessor
   /// Does the work; the pointers are its memory.
   std::shared_ptr<const LibraryCall> library = {};
 };
