@@ -38,7 +38,7 @@ class BlockedWeightGrad final : public Kernel {
         slots_(problem),
         pool_(backend.pool()),
         block_(common_block(conv_values(problem.node))),
-        tap_(blocked_tap(block_)),
+        tap_(blocked_code(block_).tap),
         in_blocks_(problem_.ic / problem_.groups / block_),
         out_blocks_(problem_.oc / problem_.groups / block_) {
     // Input blocks are apart; where these are few, output blocks and taps are, too.
@@ -127,13 +127,27 @@ class BlockedWeightGrad final : public Kernel {
   ConvSlots slots_;
   ThreadPool& pool_;
   std::int64_t block_;
-  BlockedTap tap_;
+  BlockedCode::Function tap_;
   std::int64_t in_blocks_, out_blocks_;  ///< of a group
   std::int64_t out_parts_ = 1, tap_parts_ = 1;
   std::int64_t images_ = 1, rows_ = 1;  ///< of a chunk
 };
 
 Support supports(const Node& node, const Backend&) {
+  if (Support support = has_weight_grad_blocks(node); !support) return support;
+  const ConvProblem problem = ConvProblem::of(node);
+  // Each element of these is used once a block, not once a tap and block: memory bounds them.
+  if (problem.kh * problem.kw == 1) return Support::no("takes no 1x1 kernels");
+  return Support::yes();
+}
+
+std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& backend) {
+  return std::make_unique<BlockedWeightGrad>(problem, as_cpu(backend));
+}
+
+}  // namespace
+
+Support has_weight_grad_blocks(const Node& node) {
   const ConvValues values = conv_values(node);
   if (values.x->type.dtype != DType::f32) {
     return Support::no(fmt::format("takes f32, got {}", dtype_name(values.x->type.dtype)));
@@ -149,20 +163,12 @@ Support supports(const Node& node, const Backend&) {
                     values.x->layout.to_string(4), values.w->layout.to_string(4),
                     values.y->layout.to_string(4)));
   }
-  if (blocked_tap(block) == nullptr) {
+  if (blocked_code(block).tap == nullptr) {
     return Support::no(fmt::format("vectors are shorter than {} lanes", block));
   }
   if (problem.n == 0) return Support::no("takes no empty tensors");
-  // Memory bounds these: each element is used once a block, not once a tap and block.
-  if (problem.kh * problem.kw == 1) return Support::no("takes no 1x1 kernels");
   return Support::yes();
 }
-
-std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& backend) {
-  return std::make_unique<BlockedWeightGrad>(problem, as_cpu(backend));
-}
-
-}  // namespace
 
 KernelCandidate blocked_weight_grad_candidate() { return {"blocked", supports, create}; }
 

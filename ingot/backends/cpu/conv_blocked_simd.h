@@ -1,9 +1,17 @@
 // The inner loops of weight gradients on channel-blocked layouts, in SIMD code for the CPU at hand.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace ingot::cpu {
+
+/// What to bring into the second-level cache meanwhile: a line for each pixel that is read, where
+/// the columns of one row are all that is read of an image.
+struct BlockedFetch {
+  const float* at = nullptr;
+  std::int64_t image = 0;  ///< elements from one image to the next
+};
 
 /// Adds up, over images, rows and columns, the products of a block of input channels with one or
 /// two blocks of the output's gradient, for one tap of the kernel. All steps are in elements.
@@ -16,11 +24,16 @@ struct BlockedTapArgs {
   std::int64_t g_image = 0, g_row = 0;
   std::int64_t g_block = 0, w_block = 0;  ///< from the first block of the gradient to the second
   bool two_blocks = false;
-  bool add = false;  ///< to what is in `w`
+  bool add = false;                        ///< to what is in `w`
+  std::array<BlockedFetch, 2> fetch = {};  ///< halves of the inputs take turns
 };
 
 /// For blocks of 8 or 16 channels; null when the CPU's vectors are shorter.
-using BlockedTap = void (*)(const BlockedTapArgs& args);
-BlockedTap blocked_tap(std::int64_t block);
+struct BlockedCode {
+  using Function = void (*)(const BlockedTapArgs& args);
+  Function tap = nullptr;      ///< adds the products one by one to what is in `w`; fetches nothing
+  Function stretch = nullptr;  ///< adds their sum, which loses less, and fetches
+};
+BlockedCode blocked_code(std::int64_t block);
 
 }  // namespace ingot::cpu

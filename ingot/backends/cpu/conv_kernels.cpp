@@ -29,13 +29,17 @@ void register_conv_kernels(KernelTable& table) {
     table.register_kernel(op, unless_planted(cpu::winograd_conv_candidate()));
   }
   table.register_kernel("conv2d_weight_grad", unless_planted(cpu::blocked_weight_grad_candidate()));
+  table.register_kernel("conv2d_weight_grad",
+                        unless_planted(cpu::pointwise_weight_grad_candidate()));
   for (const std::string_view op : ops) {
     table.register_kernel(op, unless_planted(cpu::depthwise_conv_candidate()));
 #ifdef INGOT_HAVE_ONEDNN
     table.register_kernel(op, unless_planted(cpu::onednn_conv_candidate()));
 #endif
-    table.register_kernel(op, cpu::direct_conv_candidate());
   }
+  table.register_kernel("conv2d_weight_grad",
+                        unless_planted(cpu::any_pointwise_weight_grad_candidate()));
+  for (const std::string_view op : ops) table.register_kernel(op, cpu::direct_conv_candidate());
 }
 
 }  // namespace ingot
