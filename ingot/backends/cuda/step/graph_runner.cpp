@@ -35,6 +35,9 @@ struct GraphHandles {
 constexpr int kLanes = 3;
 // Below so many bytes a copy of a feed takes no longer than to change its readers' parameters.
 constexpr std::int64_t kLeastInPlace = 1 << 20;
+// A kernel that starts before the one ahead of it has ended hides its launch, and its blocks take
+// places that a side lane could use: worth it between kernels that take no longer than this.
+constexpr double kEarlySeconds = 5e-6;
 // Of a feed that kernels read where it lies: they load vectors.
 constexpr std::uintptr_t kAlignment = 16;
 
@@ -325,7 +328,7 @@ class GraphRunner final : public StepRunner {
     const CUevent start = handles.record(stream());
     const bool early_starts = device().facts().arch >= 90;
     std::vector<bool> begun(kLanes, false);
-    std::vector<bool> after_kernel(kLanes, false);
+    std::vector<bool> after_brief(kLanes, false);
     std::vector<CUevent> done(nodes.size(), nullptr);
     for (std::size_t k = 0; k < nodes.size(); ++k) {
       const auto lane = static_cast<std::size_t>(nodes[k].lane);
@@ -338,8 +341,11 @@ class GraphRunner final : public StepRunner {
         check(driver().StreamWaitEvent(on, done[static_cast<std::size_t>(other)], 0),
               "waiting for a lane");
       }
-      capture_kernel(k, on, after_kernel[lane] && nodes[k].waits.empty());
-      after_kernel[lane] = early_starts && source().kernels[k].library == nullptr;
+      const KernelText& kernel = source().kernels[k];
+      const bool brief =
+          early_starts && kernel.library == nullptr && kernel.seconds < kEarlySeconds;
+      capture_kernel(k, on, brief && after_brief[lane] && nodes[k].waits.empty());
+      after_brief[lane] = brief;
       if (nodes[k].awaited) done[k] = handles.record(on);
     }
     for (std::size_t lane = 1; lane < begun.size(); ++lane) {
