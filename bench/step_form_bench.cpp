@@ -1,11 +1,13 @@
 // Whether a small net's step is faster as one kernel or as a captured graph of many, and what the
 // CUDA backend chooses by its model of costs.
 //
-//   step_form_bench [--prepare] [FIRST [COUNT]]   nets of the seeded generator; all 50 unless given
+//   step_form_bench [--prepare | --parts | --plan] [FIRST [COUNT]]   nets of the seeded generator; all
+//                                                                    50 unless given
 //
 // Prints microseconds of a step in both forms, one call a step, feeds in device memory, 8 batches
 // in turn; medians of 5 repeats. "--prepare" only compiles, so that several processes may fill the
-// cache of compiled kernels before one measures.
+// cache of compiled kernels before one measures; "--parts" prints where the one kernel's time goes,
+// "--plan" what its planner expects, for an H200, which need not be here.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -18,8 +20,10 @@
 #include <vector>
 
 #include "ingot/backends/cuda/cuda_backend.h"
+#include "ingot/backends/cuda/step/schedule.h"
 #include "ingot/base/error.h"
 #include "ingot/engine/compile.h"
+#include "ingot/engine/executable_impl.h"
 #include "ingot/memory/buffer.h"
 #include "ingot/passes/pass_list.h"
 #include "ingot/passes/pass_manager.h"
@@ -34,9 +38,11 @@ constexpr std::size_t kRing = 1 << 14;
 /// A net's step in a form, with what it is fed.
 class Step {
  public:
-  Step(const small_nets::Net& net, const std::shared_ptr<CudaDevice>& device, StepForm form)
+  Step(const small_nets::Net& net, const std::shared_ptr<CudaDevice>& device, StepForm form,
+       bool profile = false)
       : store_(backend_of(device, form), 1),
-        exe_(compile(small_nets::train_graph(net, net.batch), store_, {.ring_capacity = kRing})) {
+        exe_(compile(small_nets::train_graph(net, net.batch), store_,
+                     {.ring_capacity = kRing, .profile = profile})) {
     for (std::uint32_t b = 0; b < kBuffers; ++b) {
       const small_nets::Batch batch(net, net.batch, b);
       std::vector<Feed>& feeds = feeds_.emplace_back(batch.feeds());
@@ -50,6 +56,13 @@ class Step {
   }
 
   [[nodiscard]] int nodes() const { return exe_.stats().device_nodes; }
+
+  void print_parts() {
+    run(200);
+    for (const KernelTime& time : exe_.kernel_times()) {
+      fmt::print("{:9.2f} us  {}\n", 1e6 * time.seconds, time.what);
+    }
+  }
 
   [[nodiscard]] double microseconds() {
     run(50);
@@ -132,20 +145,69 @@ void prepare(std::uint64_t first, std::uint64_t count) {
   }
 }
 
+void parts(std::uint64_t first, std::uint64_t count) {
+  const auto device = std::make_shared<CudaDevice>(0);
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    fmt::print("net {}\n", seed);
+    Step(small_nets::make_net(seed), device, StepForm::latency, true).print_parts();
+  }
+}
+
+void print_stages(const Program& program, const Schedule& schedule, std::string_view where,
+                  const std::vector<PlacedStage>& stages, const GpuFacts& gpu) {
+  for (const PlacedStage& placed : stages) {
+    const Stage& stage = placed.stage;
+    fmt::print("  {:9.0f} cycles  {}: {}, {} units\n",
+               stage_cycles(program, stage, schedule.items, gpu.multiprocessors), where, stage.what,
+               stage.mode == Mode::item ? stage.units_per_item : stage.units);
+  }
+}
+
+void plan(std::uint64_t first, std::uint64_t count) {
+  const GpuFacts gpu{.name = "H200", .arch = 90, .multiprocessors = 132};
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const small_nets::Net net = small_nets::make_net(seed);
+    CudaBackend backend(nullptr, gpu);
+    PassContext context(backend);
+    const StepForm form = chosen(net, gpu);
+    backend.force_form(StepForm::latency);
+    const Program program =
+        build_program(run_passes(small_nets::train_graph(net, net.batch), pass_list(), {}, context),
+                      backend, StepForm::latency);
+    const Schedule schedule = cuda::schedule(program, gpu);
+    fmt::print("net {}: {:.0f} cycles, {} phases, {} items, chosen {}\n", seed, schedule.cycles,
+               schedule.phases.size(), schedule.items,
+               form == StepForm::latency ? "one kernel" : "captured");
+    for (const Phase& phase : schedule.phases) {
+      fmt::print(" phase\n");
+      print_stages(program, schedule, "each block", phase.every, gpu);
+      print_stages(program, schedule, "by item", phase.items, gpu);
+      print_stages(program, schedule, "all blocks", phase.grid, gpu);
+      print_stages(program, schedule, "one block", phase.single, gpu);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ingot::cuda
 
 int main(int argc, char** argv) {
   std::vector<std::string_view> words(argv + 1, argv + argc);
-  const bool prepares = !words.empty() && words.front() == "--prepare";
-  if (prepares) words.erase(words.begin());
+  auto* task = &ingot::cuda::measure;
+  if (!words.empty()) {
+    const std::string_view option = words.front();
+    if (option == "--prepare") task = &ingot::cuda::prepare;
+    if (option == "--parts") task = &ingot::cuda::parts;
+    if (option == "--plan") task = &ingot::cuda::plan;
+    if (option.starts_with("--")) words.erase(words.begin());
+  }
   const auto number = [&](std::size_t i, std::uint64_t otherwise) {
     return words.size() > i ? std::strtoull(words[i].data(), nullptr, 10) : otherwise;
   };
   const std::uint64_t first = number(0, 0);
   const std::uint64_t count = number(1, words.empty() ? 50 : 1);
   try {
-    prepares ? ingot::cuda::prepare(first, count) : ingot::cuda::measure(first, count);
+    task(first, count);
   } catch (const ingot::Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     return 1;
