@@ -1,7 +1,8 @@
 // Whether a small net's step is faster as one kernel or as a captured graph of many, and what the
 // CUDA backend chooses by its model of costs.
 //
-//   step_form_bench [--prepare | --parts | --plan] [FIRST [COUNT]]   nets of the seeded generator; all
+//   step_form_bench [--prepare | --parts | --plan] [FIRST [COUNT]]   nets of the seeded generator;
+//   all
 //                                                                    50 unless given
 //
 // Prints microseconds of a step in both forms, one call a step, feeds in device memory, 8 batches
@@ -21,6 +22,7 @@
 
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/step/schedule.h"
+#include "ingot/backends/cuda/step/step_cost.h"
 #include "ingot/base/error.h"
 #include "ingot/engine/compile.h"
 #include "ingot/engine/executable_impl.h"
@@ -174,9 +176,11 @@ void plan(std::uint64_t first, std::uint64_t count) {
     const Program program =
         build_program(run_passes(small_nets::train_graph(net, net.batch), pass_list(), {}, context),
                       backend, StepForm::latency);
+    const auto start = std::chrono::steady_clock::now();
     const Schedule schedule = cuda::schedule(program, gpu);
-    fmt::print("net {}: {:.0f} cycles, {} phases, {} items, chosen {}\n", seed, schedule.cycles,
-               schedule.phases.size(), schedule.items,
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    fmt::print("net {}: {:.0f} cycles, {} phases, {} items, planned in {:.1f} ms, chosen {}\n",
+               seed, schedule.cycles, schedule.phases.size(), schedule.items, took.count(),
                form == StepForm::latency ? "one kernel" : "captured");
     for (const Phase& phase : schedule.phases) {
       fmt::print(" phase\n");

@@ -76,6 +76,35 @@ Graph average_graph(const Problem& problem, bool count_include_pad) {
   return graph;
 }
 
+/// max_pool2d and its gradient of plain images.
+Graph plain_graph(const Problem& problem) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, problem.image}, {});
+  const Value y = ops::max_pool2d(x, problem.options, {});
+  const Value g = graph.placeholder("g", {DType::f32, y.shape()}, {});
+  const Value dx = ops::max_pool2d_grad(x, y, g, problem.options, {});
+  graph.fetch("y", y);
+  graph.fetch("dx", dx);
+  return graph;
+}
+
+/// Images and gradients, with several maxima in a window, and with whole pixels that are broken.
+void expect_values(const std::shared_ptr<cuda::CudaBackend>& backend, const Graph& graph,
+                   const Shape& image) {
+  for (const bool broken : {false, true}) {
+    SCOPED_TRACE(broken ? "with NaN" : "finite");
+    auto x = testing_support::eighths(image.numel(), 0);
+    for (std::size_t i = 0; broken && i < x.size(); ++i) {
+      const auto pixels = static_cast<std::size_t>(image[2] * image[3]);
+      if (i % pixels % 11 == 3) x[i] = std::numeric_limits<float>::quiet_NaN();
+    }
+    const auto g = testing_support::eighths(graph.fetches().front().value.type().numel(), 1);
+    const std::vector<Feed> feeds{{"x", x.data(), x.size() * sizeof(float)},
+                                  {"g", g.data(), g.size() * sizeof(float)}};
+    testing_support::expect_reference_values(backend, graph, feeds);
+  }
+}
+
 class CudaPool : public testing::TestWithParam<Problem> {};
 
 TEST_P(CudaPool, IsReadAndWrittenByVectors) {
@@ -90,21 +119,19 @@ TEST_P(CudaPool, IsReadAndWrittenByVectors) {
 TEST_P(CudaPool, GivesWhatTheReferenceGives) {
   const auto backend = testing_support::throughput_backend();
   if (backend == nullptr) GTEST_SKIP() << "without a GPU";
-  const Graph graph = pool_graph(GetParam());
-  const Shape& image = GetParam().image;
-  for (const bool broken : {false, true}) {
-    SCOPED_TRACE(broken ? "with NaN" : "finite");
-    // Windows have several maxima; whole pixels are broken.
-    auto x = testing_support::eighths(image.numel(), 0);
-    for (std::size_t i = 0; broken && i < x.size(); ++i) {
-      const auto pixels = static_cast<std::size_t>(image[2] * image[3]);
-      if (i % pixels % 11 == 3) x[i] = std::numeric_limits<float>::quiet_NaN();
-    }
-    const auto g = testing_support::eighths(graph.fetches().front().value.type().numel(), 1);
-    const std::vector<Feed> feeds{{"x", x.data(), x.size() * sizeof(float)},
-                                  {"g", g.data(), g.size() * sizeof(float)}};
-    testing_support::expect_reference_values(backend, graph, feeds);
+  expect_values(backend, pool_graph(GetParam()), GetParam().image);
+}
+
+TEST_P(CudaPool, PlainImagesAreTakenByPlanes) {
+  const bool gaps = GetParam().options.dilation[0] > 1;
+  std::string gradient;
+  for (const std::string& kernel : testing_support::throughput_kernels(plain_graph(GetParam()))) {
+    if (kernel.find("pool2d_grad") != std::string::npos) gradient = kernel;
   }
+  EXPECT_EQ(gradient, gaps ? "map of max_pool2d_grad" : "planes of max_pool2d_grad");
+  const auto backend = testing_support::throughput_backend();
+  if (backend == nullptr) GTEST_SKIP() << "without a GPU";
+  expect_values(backend, plain_graph(GetParam()), GetParam().image);
 }
 
 TEST_P(CudaPool, AveragesAsTheReferenceDoes) {

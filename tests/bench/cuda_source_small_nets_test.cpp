@@ -40,7 +40,41 @@ Program program_of(std::string_view model) {
   const nn::ModelOptions& m = info.defaults;
   return lower(train::build_train_graph(*info.make(m), {m.channels, m.height, m.width}, 32, {}));
 }
+
 Schedule schedule_of(std::string_view model) { return schedule(program_of(model), kH200); }
+
+Program program_of_seed(std::uint64_t seed) {
+  const small_nets::Net net = small_nets::make_net(seed);
+  return lower(small_nets::train_graph(net, net.batch));
+}
+
+TEST(CudaSourceSmallNets, HeavyConvolutionsOfFewItemsRunOnAllBlocks) {
+  // A batch of 16 images.
+  const Program program = program_of_seed(3);
+  const Schedule schedule = cuda::schedule(program, kH200);
+  int spread = 0;
+  for (const Phase& phase : schedule.phases) {
+    for (const PlacedStage& placed : phase.grid) {
+      const bool convolves = placed.stage.body.find("conv_item<") != std::string::npos ||
+                             placed.stage.body.find("weight_grad_item<") != std::string::npos;
+      if (!convolves) continue;
+      EXPECT_EQ(placed.stage.units % schedule.items, 0) << placed.stage.what;
+      EXPECT_GT(placed.stage.units, 4 * schedule.items) << placed.stage.what;
+      ++spread;
+    }
+  }
+  EXPECT_GE(spread, 3);
+}
+
+TEST(CudaSourceSmallNets, ALargeKernelFindsPlacesWhereTheyAreUsed) {
+  const auto text_of = [](const Program& program) {
+    return step_source(program, kH200, {}).texts.front();
+  };
+  EXPECT_EQ(text_of(program_of_seed(3)).find("threadIdx.x"), std::string::npos);
+  for (const char* model : {"seed-cnn", "mlp784"}) {
+    EXPECT_NE(text_of(program_of(model)).find("threadIdx.x"), std::string::npos) << model;
+  }
+}
 
 TEST(CudaSourceSmallNets, BlocksWaitForOneAnotherAsSeldomAsTheDataAllows) {
   // Per image all the way to the weights' gradients; then their sums, each with its update.

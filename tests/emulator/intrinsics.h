@@ -85,6 +85,7 @@ inline void make_copies(unsigned first_left) {
 
 }  // namespace ingot::emulator
 
+DEV u32 thread_here() { return threadIdx.x; }
 DEV void copy_async16(void* to, const void* from) { ingot::emulator::add_copy(to, from, 16); }
 DEV void copy_async4(void* to, const void* from) { ingot::emulator::add_copy(to, from, 4); }
 DEV void copy_async_wait() { ingot::emulator::make_copies(~0u); }

@@ -13,6 +13,7 @@
 #include "ingot/backends/cuda/kernels/map_kernel.h"
 #include "ingot/backends/cuda/kernels/reduce_plan.h"
 #include "ingot/backends/cuda/kernels/strides.h"
+#include "ingot/ir/body.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/conv2d_shape.h"
@@ -58,6 +59,8 @@ constexpr double kStoreCycles = 600;  // from the last sum to a stored result
 constexpr double kLoadInstructions = 30;
 constexpr double kStoreInstructions = 20;
 constexpr std::int64_t kMaxSplits = 256;
+// Operations on a result on its way to memory, up to which their text may be there many times.
+constexpr double kMostRepeated = 4;
 // One row or column of outputs has nothing to reuse.
 constexpr std::int64_t kDotRows = 2;
 
@@ -298,7 +301,7 @@ class ContractKernel final : public CudaKernel {
                                                const Stage& whole) const {
     const bool sum_by_item = request.mode == Mode::item && request.reduced;
     const Choice choice = choose(share);
-    if (request.mode == Mode::item) {
+    if (request.items > 0) {
       std::vector<Stage> direct = direct_stages(request, whole, choice.cycles);
       if (!direct.empty()) return direct;
     }
@@ -426,24 +429,37 @@ class ContractKernel final : public CudaKernel {
     return plain && has_bare_result() ? outputs()[0] : -1;
   }
 
+  /// Of an element.
+  [[nodiscard]] double epilogue_flops() const {
+    const double all = total_flops(node()) - total_flops(*region_.producer);
+    return node().body() == nullptr ? 0 : all / static_cast<double>(problem_.result.numel());
+  }
+
   /// The form without tiles, where it takes less than `cycles` in all.
   [[nodiscard]] std::vector<Stage> direct_stages(const StageRequest& request, const Stage& whole,
                                                  double cycles) const {
     const DirectStore store{
         [&](std::string& code) {
           if (request.reduced) {
-            write_part(code, "unit");
+            write_part(code, "own");
           } else {
             write_results(code, "total");
           }
         },
-        [&](std::string& code, int n, bool whole) { write_rows(code, n, whole); }};
-    std::optional<DirectConv> direct = direct_conv(*region_.producer, region_, store);
-    const auto rounds = static_cast<double>(ceil_div(request.items, request.multiprocessors));
-    if (!direct || rounds * direct->cycles >= cycles) return {};
+        [&](std::string& code, int n, bool whole) { write_rows(code, n, whole); },
+        epilogue_flops() > kMostRepeated};
+    const bool by_item = request.mode == Mode::item;
+    std::optional<DirectConv> direct = direct_conv(*region_.producer, region_, store, !by_item,
+                                                   request.items, request.multiprocessors);
+    if (!direct) return {};
+    const std::int64_t units = request.items * direct->parts;
+    double own = static_cast<double>(ceil_div(units, request.multiprocessors)) * direct->cycles;
+    // Over all blocks, the other form may have no parts that have to be added.
+    if (!by_item && request.reduced) own += kStageCycles;
+    if (own >= cycles) return {};
     Stage stage = whole;
-    stage.units = request.items;
-    stage.units_per_item = 1;
+    stage.units = units;
+    stage.units_per_item = by_item ? 1 : 0;
     stage.shared_bytes = direct->shared_bytes;
     stage.unit_cycles = direct->cycles;
     stage.body = std::move(direct->body);

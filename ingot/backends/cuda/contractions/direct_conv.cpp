@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <limits>
+#include <optional>
 
 #include "ingot/backends/cuda/kernels/map_kernel.h"
 #include "ingot/backends/cuda/kernels/stage.h"
@@ -129,47 +130,128 @@ Cut weight_cut(const Sizes& s) {
   return best;
 }
 
-DirectConv forward(const Sizes& s, const Cut& cut, const std::string& x, const std::string& weight,
-                   const DirectStore& store) {
-  DirectConv conv{.shared_bytes = static_cast<int>(cut.shared_bytes), .cycles = cut.cycles};
-  conv.body = s.text(cut.pixels);
+/// An item's work in units: ranges of output channels and, forward, of rows of the result or, for
+/// weights, of input channels.
+struct Parts {
+  std::int64_t outputs = 1, others = 1;
+  Cut cut = {};
+
+  [[nodiscard]] std::int64_t count() const { return outputs * others; }
+};
+
+// Of an item.
+constexpr std::int64_t kMostParts = 64;
+
+/// The parts with which `blocks` blocks get through `items` items first. `sizes_of` gives a unit's
+/// sizes; none where it cannot be cut like that.
+template <typename SizesOf, typename CutOf>
+Parts choose_parts(bool spread, std::int64_t items, std::int64_t blocks, const SizesOf& sizes_of,
+                   const CutOf& cut_of) {
+  Parts best{1, 1, cut_of(*sizes_of(1, 1))};
+  const auto rounds = [&](const Parts& parts) {
+    return static_cast<double>(ceil_div(items * parts.count(), blocks));
+  };
+  if (!spread) return best;
+  for (std::int64_t outputs = 1; outputs <= kMostParts; ++outputs) {
+    for (std::int64_t others = 1; outputs * others <= kMostParts; ++others) {
+      const std::optional<Sizes> sizes = sizes_of(outputs, others);
+      if (!sizes) continue;
+      const Parts parts{outputs, others, cut_of(*sizes)};
+      if (rounds(parts) * parts.cut.cycles < rounds(best) * best.cut.cycles) best = parts;
+    }
+  }
+  return best;
+}
+
+/// Declares the item and the unit's place among its parts.
+std::string part_text(const Parts& parts) {
+  return fmt::format(
+      "const int own = unit / {0}, p_outputs = unit % {0} / {1}, p_others = unit % {1};\n",
+      parts.count(), parts.others);
+}
+
+DirectConv forward(const Sizes& whole, const Parts& parts, const Sizes& s, const std::string& x,
+                   const std::string& weight, const DirectStore& store) {
+  const Cut& cut = parts.cut;
+  DirectConv conv{.parts = parts.count(),
+                  .shared_bytes = static_cast<int>(cut.shared_bytes),
+                  .cycles = cut.cycles};
+  conv.body = s.text(cut.pixels) + part_text(parts);
+  conv.body += fmt::format("const int o0 = p_outputs * {}, h0 = p_others * {};\n", s.o, s.oh);
   conv.body += fmt::format(
-      "const auto weight = [&](int o, int c, int tap) -> float {{ return {}; }};\n", weight);
+      "const auto weight = [&](int o, int c, int tap) -> float {{ o += o0; return {}; }};\n",
+      weight);
   std::string keep =
-      fmt::format("const u32 c0 = unit;\nconst int count = {};\n",
+      fmt::format("const u32 c0 = own, c1 = o0 + o, c2 = h0 + h;\nconst int count = {};\n",
                   s.ow % cut.pixels == 0 ? fmt::format("{}", cut.pixels)
                                          : fmt::format("min({}, {} - (int)w)", cut.pixels, s.ow));
+  if (whole.oh % s.oh != 0) keep += fmt::format("if (c2 >= {}) return;\n", whole.oh);
   store.row(keep, static_cast<int>(cut.pixels), s.ow % cut.pixels == 0);
   conv.body += fmt::format(
-      "const auto keep = [&](u32 c1, u32 c2, u32 w, const float (&totals)[{}]) {{\n{}}};\n",
+      "const auto keep = [&](u32 o, u32 h, u32 w, const float (&totals)[{}]) {{\n{}}};\n",
       cut.pixels, keep);
   conv.body += fmt::format(
-      "conv_item<Sizes, {}, {}, {}>({} + unit * (Sizes::C * Sizes::H * Sizes::W), weight, keep, "
-      "smem);\n",
-      cut.channels, cut.pixels, cut.slab, x);
+      "conv_item<Sizes, {}, {}, {}, {}>({} + own * (Sizes::C * Sizes::H * Sizes::W), h0 * "
+      "Sizes::SH, "
+      "weight, keep, smem);\n",
+      cut.channels, cut.pixels, cut.slab, store.once, x);
   return conv;
 }
 
-DirectConv weight_grad(const Sizes& s, const Cut& cut, const std::string& x,
-                       const std::string& grad, const DirectStore& store) {
-  DirectConv conv{.shared_bytes = static_cast<int>(cut.shared_bytes), .cycles = cut.cycles};
-  conv.body = s.text(4);
-  std::string keep = "const u32 c2 = tap / Sizes::KW, c3 = tap % Sizes::KW;\n";
+/// Of `items` items on `blocks` blocks, or of one that is a unit.
+std::optional<DirectConv> spread_forward(const Sizes& whole, const std::string& x,
+                                         const std::string& weight, const DirectStore& store,
+                                         bool spread, std::int64_t items, std::int64_t blocks) {
+  const auto sizes_of = [&](std::int64_t outputs, std::int64_t rows) -> std::optional<Sizes> {
+    if (whole.o % outputs != 0 || rows > whole.oh) return std::nullopt;
+    Sizes part = whole;
+    part.o = whole.o / outputs;
+    part.oh = ceil_div(whole.oh, rows);
+    if (ceil_div(whole.oh, part.oh) != rows) return std::nullopt;
+    return part;
+  };
+  const Parts parts = choose_parts(spread, items, blocks, sizes_of, forward_cut);
+  if (parts.cut.slab == 0) return std::nullopt;
+  return forward(whole, parts, *sizes_of(parts.outputs, parts.others), x, weight, store);
+}
+
+std::optional<DirectConv> spread_weight_grad(const Sizes& whole, const std::string& x,
+                                             const std::string& grad, const DirectStore& store,
+                                             bool spread, std::int64_t items, std::int64_t blocks) {
+  const auto sizes_of = [&](std::int64_t outputs, std::int64_t inputs) -> std::optional<Sizes> {
+    if (whole.o % outputs != 0 || whole.c % inputs != 0) return std::nullopt;
+    Sizes part = whole;
+    part.o = whole.o / outputs;
+    part.c = whole.c / inputs;
+    return part;
+  };
+  const Parts parts = choose_parts(spread, items, blocks, sizes_of, weight_cut);
+  const Cut& cut = parts.cut;
+  if (cut.slab == 0) return std::nullopt;
+  const Sizes s = *sizes_of(parts.outputs, parts.others);
+  DirectConv conv{.parts = parts.count(),
+                  .shared_bytes = static_cast<int>(cut.shared_bytes),
+                  .cycles = cut.cycles};
+  conv.body = s.text(4) + part_text(parts);
+  conv.body += fmt::format("const int o0 = p_outputs * {}, i0 = p_others * {};\n", s.o, s.c);
+  std::string keep =
+      "const u32 c0 = o0 + o, c1 = i0 + c, c2 = tap / Sizes::KW, c3 = tap % Sizes::KW;\n";
   store.one(keep);
   conv.body +=
-      fmt::format("const auto keep = [&](u32 c0, u32 c1, u32 tap, float total) {{\n{}}};\n", keep);
+      fmt::format("const auto keep = [&](u32 o, u32 c, u32 tap, float total) {{\n{}}};\n", keep);
   const bool vectors = s.ow % 4 == 0;
   conv.body += fmt::format(
-      "weight_grad_item<Sizes, {}, {}, {}, {}, {}>({} + unit * (Sizes::C * Sizes::H * Sizes::W), "
-      "{} + unit * (Sizes::O * Sizes::OH * Sizes::OW), keep, smem);\n",
-      cut.channels, cut.rows, cut.slab, cut.lanes, vectors ? 4 : 1, x, grad);
+      "weight_grad_item<Sizes, {}, {}, {}, {}, {}>({} + (own * {} + i0) * (Sizes::H * Sizes::W), "
+      "{} + (own * {} + o0) * (Sizes::OH * Sizes::OW), keep, smem);\n",
+      cut.channels, cut.rows, cut.slab, cut.lanes, vectors ? 4 : 1, x, whole.c, grad, whole.o);
   return conv;
 }
 
 }  // namespace
 
 std::optional<DirectConv> direct_conv(const Node& producer, const Region& region,
-                                      const DirectStore& store) {
+                                      const DirectStore& store, bool spread, std::int64_t items,
+                                      std::int64_t blocks) {
   const auto operands = conv2d_operands(producer.op());
   if (!operands) return std::nullopt;
   for (const Value& input : producer.inputs()) {
@@ -184,26 +266,20 @@ std::optional<DirectConv> direct_conv(const Node& producer, const Region& region
   const std::string first = operand_pointer(region, producer, 0);
   const std::string second = operand_pointer(region, producer, 1);
   if (operands->kind == ConvKind::forward) {
-    const Cut cut = forward_cut(s);
-    if (cut.slab == 0) return std::nullopt;
-    return forward(s, cut, first,
-                   fmt::format("get({}, (o * {} + c) * {} + tap)", second, s.c, s.taps()), store);
+    const std::string weight =
+        fmt::format("get({}, (o * {} + c) * {} + tap)", second, s.c, s.taps());
+    return spread_forward(s, first, weight, store, spread, items, blocks);
   }
   if (operands->kind == ConvKind::input_grad) {
     if (w.stride[0] != 1 || w.stride[1] != 1) return std::nullopt;
     // The gradient through the mirrored kernel.
     const Sizes back{
         s.o, s.oh, s.ow, s.c, s.h, s.w, s.kh, s.kw, 1, 1, s.kh - 1 - s.pt, s.kw - 1 - s.pl};
-    const Cut cut = forward_cut(back);
-    if (cut.slab == 0) return std::nullopt;
-    return forward(
-        back, cut, first,
-        fmt::format("get({}, (c * {} + o) * {} + {} - tap)", second, s.c, s.taps(), s.taps() - 1),
-        store);
+    const std::string weight =
+        fmt::format("get({}, (c * {} + o) * {} + {} - tap)", second, s.c, s.taps(), s.taps() - 1);
+    return spread_forward(back, first, weight, store, spread, items, blocks);
   }
-  const Cut cut = weight_cut(s);
-  if (cut.slab == 0) return std::nullopt;
-  return weight_grad(s, cut, first, second, store);
+  return spread_weight_grad(s, first, second, store, spread, items, blocks);
 }
 
 }  // namespace ingot::cuda

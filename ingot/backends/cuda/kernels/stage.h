@@ -113,8 +113,10 @@ struct Update {
 struct StageRequest {
   const Launch& launch;
   Mode mode = Mode::grid;
-  std::int64_t items = 0;  ///< size of the batch when mode is item
-  /// Mode item: operands whose axis 0 is the batch; and whether the results sum over it.
+  /// Size of the batch when mode is item; in mode grid, other than 0 where the work may be cut by
+  /// items first, each in units for several blocks.
+  std::int64_t items = 0;
+  /// With items: operands whose axis 0 is the batch; and whether the results sum over it.
   std::vector<bool> item_inputs = {};
   bool reduced = false;
   int multiprocessors = 132;  ///< to which the work should be cut

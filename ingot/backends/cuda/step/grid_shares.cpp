@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "ingot/backends/cuda/step/step_cost.h"
+
 namespace ingot::cuda {
 namespace {
 

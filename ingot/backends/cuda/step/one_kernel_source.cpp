@@ -14,6 +14,10 @@
 namespace ingot::cuda {
 namespace {
 
+// Characters of the stages' text up to which a compiler finds the places of all of them before the
+// first step, in registers, which many steps a call gain from; those of more would not fit.
+constexpr std::size_t kMostAhead = 28'000;
+
 class OneKernel {
  public:
   OneKernel(const Program& program, const Schedule& schedule, const SourceOptions& options)
@@ -45,15 +49,18 @@ class OneKernel {
     }
     body += "}\n";
     StepSource source;
-    source.texts.push_back(
+    std::string text =
         text_header() + params_struct("Params", binder_.pointers().size(), program_.feeds.size()) +
         functions_ +
-        fmt::format("extern \"C\" __global__ void __launch_bounds__({}) step_kernel(const "
-                    "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
-                    "local[];\nchar* const smem = local + {};\n"
-                    "const int block = blockIdx.x, blocks = gridDim.x;\n",
-                    kThreads, local_bytes_) +
-        body + "}\n");
+        fmt::format(
+            "extern \"C\" __global__ void __launch_bounds__({}, 1) step_kernel(const "
+            "__grid_constant__ Params P) {{\nextern __shared__ __align__(16) char "
+            "local[];\nchar* const smem = local + {};\n"
+            "const int block = blockIdx.x, blocks = gridDim.x;\n",
+            kThreads, local_bytes_) +
+        body + "}\n";
+    if (functions_.size() > kMostAhead) replace_all(text, "threadIdx.x", "thread_here()");
+    source.texts.push_back(std::move(text));
     kernel_.shared_bytes += static_cast<int>(local_bytes_);
     kernel_.name = "step_kernel";
     kernel_.pointers = binder_.pointers();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "ingot/backends/cuda/step/step_cost.h"
+
 namespace ingot::cuda {
 namespace {
 

@@ -3,22 +3,21 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "ingot/backends/cuda/kernels/cuda_kernel.h"
 #include "ingot/backends/cuda/step/batch_axes.h"
 #include "ingot/backends/cuda/step/grid_shares.h"
 #include "ingot/backends/cuda/step/phaser.h"
+#include "ingot/backends/cuda/step/step_cost.h"
 #include "ingot/backends/cuda/step/step_stages.h"
 #include "ingot/backends/cuda/step/update_sinks.h"
 #include "ingot/base/error.h"
 
 namespace ingot::cuda {
 namespace {
-
-// What one multiprocessor does in a cycle with generated code: multiply-adds, bytes from L2.
-constexpr double kFlopsPerCycle = 2 * 128 * 0.35;
-constexpr double kBytesPerCycle = 32;
 
 const CudaKernel& kernel_of(const Launch& launch) {
   const auto* kernel = dynamic_cast<const CudaKernel*>(launch.kernel.get());
@@ -37,6 +36,12 @@ void drop_unused(Stage& stage) {
     return stage.body.find(fmt::format("@{}@", access.slot)) == std::string::npos &&
            stage.body.find(fmt::format("@={}|", access.slot)) == std::string::npos;
   });
+}
+
+std::vector<Stage> stages_of(const StageRequest& request) {
+  std::vector<Stage> stages = kernel_of(request.launch).stages(request);
+  for (Stage& stage : stages) drop_unused(stage);
+  return stages;
 }
 
 /// Collects the stages of a Program in order.
@@ -63,7 +68,7 @@ class Sequencer {
 
   std::vector<PlacedStage> refresh() {
     for (const Launch& launch : program_.refresh) {
-      add(launch, kernel_of(launch).stages(grid_request(launch)), false);
+      add(launch, stages_of(grid_request(launch)), false);
     }
     return std::move(placed_);
   }
@@ -76,7 +81,6 @@ class Sequencer {
   void add(const Launch& launch, std::vector<Stage> stages, bool commit) {
     for (Stage& stage : stages) {
       stage.commit = commit;
-      drop_unused(stage);
       PlacedStage placed;
       placed.stage = std::move(stage);
       placed.node = launch.node->id();
@@ -107,67 +111,14 @@ class Sequencer {
   std::int64_t ticket_bytes_ = 0;
 };
 
-/// Until the results are there, for who waits for them with all blocks.
-double grid_cycles(const Program& program, const std::vector<Stage>& stages, int blocks) {
-  const LatencyFacts facts;
-  double cycles = 0;
-  for (std::size_t i = 0; i < stages.size(); ++i) {
-    cycles += stage_cycles(program, stages[i], 1, blocks);
-    // A second stage adds up what several blocks made.
-    if (i > 0) cycles += facts.barrier;
-  }
-  return cycles;
-}
-
-/// What an item's block spends: sums over the batch are added up later, aside.
-double item_cycles(const Program& program, const std::vector<Stage>& stages, std::int64_t items,
-                   int blocks) {
-  double cycles = 0;
-  for (const Stage& stage : stages) {
-    if (stage.mode == Mode::item) cycles += stage_cycles(program, stage, items, blocks);
-  }
-  return cycles;
-}
-
 }  // namespace
-
-double stage_cycles(const Program& program, const Stage& stage, std::int64_t items, int blocks) {
-  const LatencyFacts facts;
-  double bytes = 0;
-  double shared_bytes = 0;
-  for (const Access& access : stage.accesses) {
-    if (access.slot < 0) continue;
-    const auto size =
-        static_cast<double>(program.slots[static_cast<std::size_t>(access.slot)].bytes());
-    (access.by_item ? bytes : shared_bytes) += size;
-  }
-  const auto ceil_div = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
-  if (stage.mode == Mode::item) {
-    const auto rounds = static_cast<double>(ceil_div(items, blocks));
-    const double share = 1.0 / static_cast<double>(items);
-    // Every item reads what it does not have to itself in full.
-    const double moving = (bytes * share + shared_bytes) / kBytesPerCycle;
-    if (stage.unit_cycles > 0) {
-      return rounds *
-             std::max(static_cast<double>(stage.units_per_item) * stage.unit_cycles, moving);
-    }
-    return facts.stage + rounds * std::max(stage.flops * share / kFlopsPerCycle, moving);
-  }
-  const std::int64_t used =
-      stage.mode == Mode::single ? 1 : std::min<std::int64_t>(blocks, stage.units);
-  const auto rounds = static_cast<double>(ceil_div(stage.units, std::max<std::int64_t>(used, 1)));
-  if (stage.unit_cycles > 0) return rounds * stage.unit_cycles;
-  const double share = rounds / static_cast<double>(stage.units);
-  return facts.stage +
-         share * std::max(stage.flops / kFlopsPerCycle, (bytes + shared_bytes) / kBytesPerCycle);
-}
 
 std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu, bool library) {
   Sequencer sequencer(program, gpu, true);
   return sequencer.run([&](const Launch& launch, int) {
     StageRequest request = sequencer.grid_request(launch);
     request.library = library;
-    return kernel_of(launch).stages(request);
+    return stages_of(request);
   });
 }
 
@@ -177,103 +128,187 @@ std::vector<PlacedStage> refresh_sequence(const Program& program, const GpuFacts
 
 namespace {
 
+// The most changes to the cut of launches that are tried, however many there are.
+constexpr int kMostTries = 200;
+
 /// Cuts and orders a step's stages.
 class Scheduler {
  public:
   Scheduler(const Program& program, const GpuFacts& gpu)
-      : program_(program), gpu_(gpu), batch_(find_batch(program)) {}
+      : program_(program), gpu_(gpu), batch_(find_batch(program)), forms_(program.main.size()) {}
 
   Schedule run() {
-    Schedule result = order();
-    const auto cut = [&](int node, int processors) {
-      for (const auto* list : {&program_.main, &program_.commit}) {
-        for (const Launch& launch : *list) {
-          if (launch.node->id() != node) continue;
-          return kernel_of(launch).stages({.launch = launch, .multiprocessors = processors});
-        }
-      }
-      return std::vector<Stage>{};
-    };
+    for (std::size_t i = 0; i < forms_.size(); ++i) prepare(i);
+    Choice choice = separately();
+    double cycles = improve(choice);
+    Choice spread = all_over_the_grid();
+    if (spread != choice) {
+      const double other = improve(spread);
+      if (other < cycles) choice = std::move(spread);
+    }
+    Schedule result = order(choice);
+    const auto cut = [&](int node, int processors) { return cut_for(node, processors); };
     shares_ = grid_shares(program_, gpu_, result.phases, cut);
-    return shares_.empty() ? std::move(result) : order();
+    if (!shares_.empty()) {
+      for (Forms& forms : forms_) forms.grid.reset();
+      commit_.clear();
+      result = order(choice);
+    }
+    return result;
   }
 
  private:
+  /// Whether each launch of the main part works item by item.
+  using Choice = std::vector<bool>;
+
+  /// The stages of a launch in both forms.
+  struct Forms {
+    std::optional<std::vector<Stage>> grid;
+    std::vector<Stage> items;  ///< empty: it has no such form
+    double grid_cycles = 0, item_cycles = 0;
+  };
+
+  void prepare(std::size_t i) {
+    const Launch& launch = program_.main[i];
+    Forms& forms = forms_[i];
+    forms.grid_cycles = cycles_over_grid(program_, grid_stages(i), gpu_.multiprocessors);
+    if (!by_items(i)) return;
+    StageRequest request = item_request(launch, i);
+    request.mode = Mode::item;
+    forms.items = stages_of(request);
+    for (Stage& stage : forms.items) {
+      if (stage.mode == Mode::grid && stage.units == 1) stage.mode = Mode::single;
+    }
+    forms.item_cycles = cycles_by_item(program_, forms.items, batch_.items, gpu_.multiprocessors);
+  }
+
+  /// Whether the launch has a form for items.
+  [[nodiscard]] bool by_items(std::size_t i) const {
+    return batch_.items >= 2 && batch_.main[i].kind != BatchUse::Kind::none &&
+           kernel_of(program_.main[i]).separable(batch_.items);
+  }
+  [[nodiscard]] StageRequest item_request(const Launch& launch, std::size_t i) const {
+    StageRequest request = grid_request(launch);
+    request.items = batch_.items;
+    request.item_inputs = batch_.main[i].item_inputs;
+    request.reduced = batch_.main[i].kind == BatchUse::Kind::reduced;
+    return request;
+  }
   [[nodiscard]] StageRequest grid_request(const Launch& launch) const {
     const auto it = shares_.find(launch.node->id());
     return {.launch = launch,
             .multiprocessors = it == shares_.end() ? gpu_.multiprocessors : it->second};
   }
-
-  [[nodiscard]] std::vector<Stage> cut(const Launch& launch, int main_index) const {
-    const LatencyFacts facts;
-    const CudaKernel& kernel = kernel_of(launch);
-    std::vector<Stage> grid = kernel.stages(grid_request(launch));
-    for (Stage& stage : grid) {
+  static std::vector<Stage> over_grid(const StageRequest& request) {
+    std::vector<Stage> stages = stages_of(request);
+    for (Stage& stage : stages) {
       if (stage.units == 1) stage.mode = Mode::single;
     }
-    if (main_index < 0 || batch_.items < 2) return grid;
-    const BatchUse& use = batch_.main[static_cast<std::size_t>(main_index)];
-    if (use.kind == BatchUse::Kind::none || !kernel.separable(batch_.items)) return grid;
-    StageRequest request{.launch = launch, .multiprocessors = gpu_.multiprocessors};
-    request.mode = Mode::item;
-    request.items = batch_.items;
-    request.item_inputs = use.item_inputs;
-    request.reduced = use.kind == BatchUse::Kind::reduced;
-    std::vector<Stage> items = kernel.stages(request);
-    for (Stage& stage : items) {
-      if (stage.mode == Mode::grid && stage.units == 1) stage.mode = Mode::single;
+    return stages;
+  }
+  const std::vector<Stage>& grid_stages(std::size_t i) {
+    const Launch& launch = program_.main[i];
+    std::optional<std::vector<Stage>>& grid = forms_[i].grid;
+    if (!grid) grid = over_grid(by_items(i) ? item_request(launch, i) : grid_request(launch));
+    return *grid;
+  }
+  const std::vector<Stage>& commit_stages(const Launch& launch) {
+    const auto [it, fresh] = commit_.try_emplace(launch.node->id());
+    if (fresh) it->second = over_grid(grid_request(launch));
+    return it->second;
+  }
+  /// The stages of a Node that is cut for all blocks, for fewer.
+  [[nodiscard]] std::vector<Stage> cut_for(int node, int processors) const {
+    for (std::size_t i = 0; i < program_.main.size(); ++i) {
+      const Launch& launch = program_.main[i];
+      if (launch.node->id() != node) continue;
+      StageRequest request = by_items(i) ? item_request(launch, i) : grid_request(launch);
+      request.multiprocessors = processors;
+      return kernel_of(launch).stages(request);
     }
-    const double by_item = item_cycles(program_, items, batch_.items, gpu_.multiprocessors);
-    const double by_grid = grid_cycles(program_, grid, gpu_.multiprocessors);
-    // Staying with the item saves the barrier that all blocks would need.
-    return by_item <= by_grid + facts.barrier ? items : grid;
+    for (const Launch& launch : program_.commit) {
+      if (launch.node->id() != node) continue;
+      return kernel_of(launch).stages({.launch = launch, .multiprocessors = processors});
+    }
+    return {};
   }
 
-  [[nodiscard]] Schedule order() const {
+  /// Each launch in the form that is faster with one barrier for the other.
+  [[nodiscard]] Choice separately() const {
+    const LatencyFacts facts;
+    Choice choice;
+    for (const Forms& forms : forms_) {
+      // Staying with the item saves the barrier that all blocks would need.
+      choice.push_back(!forms.items.empty() &&
+                       forms.item_cycles <= forms.grid_cycles + facts.barrier);
+    }
+    return choice;
+  }
+  /// Whatever is worth a barrier over all blocks.
+  [[nodiscard]] Choice all_over_the_grid() const {
+    const LatencyFacts facts;
+    Choice choice;
+    for (const Forms& forms : forms_) {
+      choice.push_back(!forms.items.empty() && forms.item_cycles <= facts.barrier);
+    }
+    return choice;
+  }
+
+  /// Changes launches' forms one by one as long as the step gets faster; returns its cycles.
+  double improve(Choice& choice) {
+    const LatencyFacts facts;
+    double cycles = order(choice).cycles;
+    int tries = 0;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (std::size_t i = 0; i < choice.size(); ++i) {
+        const Forms& forms = forms_[i];
+        if (forms.items.empty() || std::max(forms.item_cycles, forms.grid_cycles) < facts.stage) {
+          continue;
+        }
+        if (++tries > kMostTries) return cycles;
+        choice[i] = !choice[i];
+        const double other = order(choice).cycles;
+        if (other < cycles) {
+          cycles = other;
+          changed = true;
+        } else {
+          choice[i] = !choice[i];
+        }
+      }
+    }
+    return cycles;
+  }
+
+  [[nodiscard]] Schedule order(const Choice& choice) {
     Schedule result;
     result.items = batch_.items;
     Sequencer sequencer(program_, gpu_, false);
-    std::vector<PlacedStage> stages =
-        sequencer.run([&](const Launch& launch, int index) { return cut(launch, index); });
+    std::vector<PlacedStage> stages = sequencer.run([&](const Launch& launch, int index) {
+      if (index < 0) return commit_stages(launch);
+      const auto i = static_cast<std::size_t>(index);
+      return choice[i] ? forms_[i].items : grid_stages(i);
+    });
     result.updates =
         sink_updates(program_, stages, [&](const Launch& launch, const std::vector<int>& updated) {
           StageRequest request = grid_request(launch);
           request.updated = updated;
-          std::vector<Stage> rest = kernel_of(launch).stages(request);
-          for (Stage& stage : rest) {
-            stage.commit = true;
-            if (stage.units == 1) stage.mode = Mode::single;
-            drop_unused(stage);
-          }
+          std::vector<Stage> rest = over_grid(request);
+          for (Stage& stage : rest) stage.commit = true;
           return rest;
         });
     result.phases = phases_of(program_, std::move(stages));
-    result.cycles = expected_cycles(result);
-    return result;
-  }
-
-  [[nodiscard]] double expected_cycles(const Schedule& schedule) const {
-    const LatencyFacts facts;
-    double cycles = 0;
-    const auto add = [&](double& sum, const std::vector<PlacedStage>& list) {
-      for (const PlacedStage& placed : list) {
-        sum += stage_cycles(program_, placed.stage, batch_.items, gpu_.multiprocessors);
-      }
-    };
-    for (const Phase& phase : schedule.phases) {
-      double widest = 0;
-      double chain = 0;
-      add(chain, phase.items);
-      for (const auto* list : {&phase.every, &phase.grid, &phase.single}) add(widest, *list);
-      cycles += facts.barrier + std::max(chain, widest);
+    for (const Phase& phase : result.phases) {
+      result.cycles += phase_cycles(program_, phase, batch_.items, gpu_.multiprocessors);
     }
-    return cycles;
+    return result;
   }
 
   const Program& program_;
   const GpuFacts& gpu_;
   BatchAxes batch_;
+  std::vector<Forms> forms_;                            ///< of the launches of the main part
+  std::unordered_map<int, std::vector<Stage>> commit_;  ///< of those at the end, by Node's id
   GridShares shares_;
 };
 

@@ -39,12 +39,6 @@ struct Schedule {
   double cycles = 0;            ///< expected, of one step
 };
 
-/// What a step costs apart from its work, in cycles; measured, see docs/benchmarks/cuda.md.
-struct LatencyFacts {
-  double barrier = 1900;
-  double stage = 700;  ///< from the first load to a stored result
-};
-
 /// Every stage in program order, cut for all blocks: for one kernel a stage, or with `library` a
 /// library's work where the table's choice is one.
 std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu,
@@ -53,7 +47,5 @@ std::vector<PlacedStage> sequence(const Program& program, const GpuFacts& gpu,
 std::vector<PlacedStage> refresh_sequence(const Program& program, const GpuFacts& gpu);
 /// The stages cut and ordered for one kernel a step.
 Schedule schedule(const Program& program, const GpuFacts& gpu);
-/// Cycles that a stage takes on `blocks` blocks.
-double stage_cycles(const Program& program, const Stage& stage, std::int64_t items, int blocks);
 
 }  // namespace ingot::cuda
