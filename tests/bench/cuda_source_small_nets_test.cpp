@@ -1,6 +1,8 @@
 // What the CUDA backend makes of small nets, planned for a GPU that need not be here.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/step/local_slots.h"
 #include "ingot/backends/cuda/step/stage_levels.h"
@@ -118,6 +120,38 @@ TEST(CudaSourceSmallNets, WhatAPhaseInFrontDoesNotChangeIsCopiedAhead) {
   for (const LocalCopy& copy : locals[1].per_item) {
     EXPECT_EQ(copy.early, copy.root != program.root_of(results));
   }
+}
+
+TEST(CudaSourceSmallNets, NothingChangesWhatIsCopiedAhead) {
+  int ahead = 0;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const small_nets::Net net = small_nets::make_net(seed);
+    for (const std::int64_t batch : {std::int64_t{2}, net.batch}) {
+      const Program program = lower(small_nets::train_graph(net, batch));
+      const Schedule schedule = cuda::schedule(program, kH200);
+      const std::vector<PhaseLocals> locals = local_slots(program, schedule);
+      for (std::size_t i = 0; i < locals.size(); ++i) {
+        const Phase& front = schedule.phases[(i + locals.size() - 1) % locals.size()];
+        std::set<int> written;
+        for (const auto* list :
+             {&front.every, &front.items, &front.grid, &front.single, &schedule.phases[i].every}) {
+          for (const PlacedStage& placed : *list) {
+            for (const Access& access : placed.stage.accesses) {
+              if (access.write && access.slot >= 0) written.insert(program.root_of(access.slot));
+            }
+          }
+        }
+        for (const auto* list : {&locals[i].once, &locals[i].per_item}) {
+          for (const LocalCopy& copy : *list) {
+            if (!copy.early) continue;
+            EXPECT_FALSE(written.contains(copy.root)) << seed << ", phase " << i;
+            ++ahead;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(ahead, 100);
 }
 
 TEST(CudaSourceSmallNets, ASumOfOneTermAnItemIsAddedUpAtOnce) {

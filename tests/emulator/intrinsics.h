@@ -64,7 +64,9 @@ inline void add_copy(void* to, const void* from, unsigned bytes) {
     table->fail("an asynchronous copy that is not aligned to its size");
   }
   if (own.copy_count == kMostCopies) table->fail("more asynchronous copies than there is room for");
-  own.copies[own.copy_count++] = {to, from, bytes, own.copy_group};
+  Copy& copy = own.copies[own.copy_count++];
+  copy = {to, from, bytes, own.copy_group, {}};
+  if (from != nullptr) memcpy(copy.seen, from, bytes);
 }
 /// Makes the copies of all groups but those from `first_left` on.
 inline void make_copies(unsigned first_left) {
@@ -77,6 +79,10 @@ inline void make_copies(unsigned first_left) {
     } else if (copy.from == nullptr) {
       memset(copy.to, 0, copy.bytes);
     } else {
+      // Made at any moment since, it would have read either.
+      if (__builtin_memcmp(copy.from, copy.seen, copy.bytes) != 0) {
+        table->fail("memory that changed on the way of an asynchronous copy");
+      }
       memcpy(copy.to, copy.from, copy.bytes);
     }
   }

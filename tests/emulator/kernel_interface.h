@@ -17,6 +17,7 @@ struct Copy {
   const void* from;  ///< null: zeros
   unsigned bytes;
   unsigned group;
+  unsigned char seen[16];  ///< at `from`, when the copy began
 };
 inline constexpr unsigned kMostCopies = 128;
 

@@ -56,7 +56,9 @@ class Locals {
       const std::size_t front = (i + all.size() - 1) % all.size();
       if (!all[front].places.empty()) continue;
       for (auto* list : {&all[i].once, &all[i].per_item}) {
-        for (LocalCopy& copy : *list) copy.early = !changes(front, copy.root);
+        for (LocalCopy& copy : *list) {
+          copy.early = !changes(front, copy.root) && !every_changes(i, copy.root);
+        }
       }
     }
     return all;
@@ -146,6 +148,11 @@ class Locals {
     }
   }
 
+  /// Stages that every block runs before its items.
+  [[nodiscard]] bool every_changes(std::size_t number, int root) const {
+    return std::ranges::any_of(schedule_.phases[number].every,
+                               [&](const PlacedStage& placed) { return writes(placed, root); });
+  }
   [[nodiscard]] bool changes(std::size_t number, int root) const {
     const Phase& phase = schedule_.phases[number];
     const auto own = [&](const PlacedStage& placed) { return writes(placed, root); };

@@ -14,8 +14,8 @@ namespace ingot::cuda {
 struct LocalCopy {
   int root = -1;
   std::int64_t bytes = 0;
-  /// Whether it may begin before the phase in front is done: that one neither changes the slot nor
-  /// has items' memory of its own.
+  /// Whether it may begin before the phase in front is done: that one has no items' memory of its
+  /// own, and neither it nor what every block runs first changes the slot.
   bool early = false;
 };
 
