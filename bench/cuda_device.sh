@@ -120,7 +120,9 @@ train_beside() {
 
 # Whole steps in both forms; thousands of them, equal to the bit and in the memory that is planned.
 steps() {
-  timeout 120 "$bin/test_engine" --gtest_brief=1 --gtest_filter='GpuSteps.*:GpuMemory.*' 2>&1 | tail -20
+  sharded test_engine 'GpuSteps.*:GpuMemory.*:GpuFeeds.*'
+  grep -hE "^\[  (FAILED|PASSED|SKIPPED)" "$out"/test_engine/*.txt | sort | uniq -c
+  rm -r "$out/test_engine"
   timeout 240 "$bin/test_engine_slow" --gtest_brief=1 --gtest_filter='GpuLong.*' 2>&1 | tail -20
 }
 
