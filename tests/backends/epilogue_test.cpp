@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "ingot/backends/cpu/conv_streamed_simd.h"
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/ir/core_ops.h"
 #include "ingot/ops/operators.h"
@@ -105,6 +106,29 @@ TEST(Epilogue, BiasAndReluAreTheDepthwiseConvolutionsOwn) {
     expect_region(region);
     EXPECT_EQ(run_node(region, random_operands(region), backend).kernel,
               "depthwise with bias and relu");
+  }
+}
+
+TEST(Epilogue, FollowsConvolutionsWhoseWeightsPassByOnce) {
+  const CpuBackend backend({.threads = 1});
+  for (const bool adds : {false, true}) {
+    RegionBuilder builder;
+    const Value x = builder.operand({DType::f32, {1, 64, 6, 5}});
+    const Value w = builder.operand({DType::f32, {144, 64, 3, 3}});
+    const Value bias = builder.operand({DType::f32, {1, 144, 1, 1}});
+    Value y = bias + ops::conv2d(x, w, {.padding = {1, 1, 1, 1}});
+    if (adds) y = y + builder.operand(y.type());
+    const Node& region = builder.finish({ops::relu(y)}, backend);
+    expect_region(region);
+    std::vector<HostTensor> operands = random_operands(region);
+    operands[2].view().set(3, std::nan(""));
+    const NodeRun run = run_node(region, operands, backend);
+    EXPECT_TRUE(std::isnan(run.outputs[0].view().get(3 * 30)));
+    const std::int64_t block = region.outputs()[0].layout == Layout::channels_blocked(16)  ? 16
+                               : region.outputs()[0].layout == Layout::channels_blocked(8) ? 8
+                                                                                           : 0;
+    if (block == 0 || cpu::streamed_product(block) == nullptr) continue;
+    EXPECT_EQ(run.kernel, adds ? "streamed + epilogue" : "streamed with bias and relu");
   }
 }
 

@@ -148,21 +148,9 @@ std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& back
 }  // namespace
 
 Support has_weight_grad_blocks(const Node& node) {
-  const ConvValues values = conv_values(node);
-  if (values.x->type.dtype != DType::f32) {
-    return Support::no(fmt::format("takes f32, got {}", dtype_name(values.x->type.dtype)));
-  }
-  const std::int64_t block = common_block(values);
+  if (Support blocks = has_full_blocks(node); !blocks) return blocks;
+  const std::int64_t block = common_block(conv_values(node));
   const ConvProblem problem = ConvProblem::of(node);
-  const auto fills = [&](std::int64_t channels) {
-    return block > 0 && channels / problem.groups % block == 0;
-  };
-  if (!fills(problem.ic) || !fills(problem.oc)) {
-    return Support::no(
-        fmt::format("takes full blocks of channels, got input {}, weights {}, output {}",
-                    values.x->layout.to_string(4), values.w->layout.to_string(4),
-                    values.y->layout.to_string(4)));
-  }
   if (blocked_code(block).tap == nullptr) {
     return Support::no(fmt::format("vectors are shorter than {} lanes", block));
   }

@@ -3,6 +3,7 @@
 #include "ingot/backends/cpu/conv_depthwise.h"
 #include "ingot/backends/cpu/conv_direct.h"
 #include "ingot/backends/cpu/conv_onednn.h"
+#include "ingot/backends/cpu/conv_streamed.h"
 #include "ingot/backends/cpu/conv_winograd.h"
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/base/planted_bug.h"
@@ -25,6 +26,7 @@ KernelCandidate unless_planted(KernelCandidate candidate) {
 
 void register_conv_kernels(KernelTable& table) {
   const auto ops = {"conv2d", "conv2d_input_grad", "conv2d_weight_grad"};
+  table.register_kernel("conv2d", unless_planted(cpu::streamed_conv_candidate()));
   for (const std::string_view op : ops) {
     table.register_kernel(op, unless_planted(cpu::winograd_conv_candidate()));
   }

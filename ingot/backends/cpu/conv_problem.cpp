@@ -1,5 +1,7 @@
 #include "ingot/backends/cpu/conv_problem.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -49,6 +51,22 @@ std::int64_t common_block(const ConvValues& values) {
     }
   }
   return 0;
+}
+
+Support has_full_blocks(const Node& node) {
+  const ConvValues values = conv_values(node);
+  if (values.x->type.dtype != DType::f32) {
+    return Support::no(fmt::format("takes f32, got {}", dtype_name(values.x->type.dtype)));
+  }
+  const std::int64_t block = common_block(values);
+  const ConvProblem problem = ConvProblem::of(node);
+  const auto fills = [&](std::int64_t channels) {
+    return block > 0 && channels / problem.groups % block == 0;
+  };
+  if (fills(problem.ic) && fills(problem.oc)) return Support::yes();
+  return Support::no(fmt::format(
+      "takes full blocks of channels, got input {}, weights {}, output {}",
+      values.x->layout.to_string(4), values.w->layout.to_string(4), values.y->layout.to_string(4)));
 }
 
 ConvProblem ConvProblem::of(const Node& node) {

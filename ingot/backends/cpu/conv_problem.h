@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "ingot/ir/graph.h"
+#include "ingot/ir/target.h"
 
 namespace ingot::cpu {
 
@@ -53,6 +54,9 @@ ConvValues conv_values(const Node& node);
 /// Channels per block when activations and weights all lie in blocks of one size ("aBcd16b",
 /// "ABcd16b16a"); 0 when not.
 std::int64_t common_block(const ConvValues& values);
+/// Whether a convolution's Node is f32, with the channels of each group in full blocks of that
+/// size.
+Support has_full_blocks(const Node& node);
 
 /// Consecutive images that one task takes: `count` slices of `images`, the last one of `rest`
 /// (1 <= rest <= images).

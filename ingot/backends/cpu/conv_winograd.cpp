@@ -254,9 +254,7 @@ double relative_time(const ConvProblem& p, ConvKind kind, std::int64_t block) {
 
 Support supports(const Node& node, const Backend&) {
   const ConvValues values = conv_values(node);
-  if (values.x->type.dtype != DType::f32) {
-    return Support::no(fmt::format("takes f32, got {}", dtype_name(values.x->type.dtype)));
-  }
+  if (values.x->type.dtype != DType::f32) return has_full_blocks(node);
   const ConvProblem p = ConvProblem::of(node);
   if (p.kh != 3 || p.kw != 3) return Support::no(fmt::format("takes 3x3, got {}x{}", p.kh, p.kw));
   if (p.stride_h != 1 || p.stride_w != 1) return Support::no("takes stride 1 alone");
@@ -264,13 +262,8 @@ Support supports(const Node& node, const Backend&) {
   if (p.groups != 1) return Support::no("takes no groups");
   if (std::max({p.top, p.bottom, p.left, p.right}) > 2) return Support::no("takes padding up to 2");
   if (p.n == 0) return Support::no("takes no empty tensors");
+  if (Support blocks = has_full_blocks(node); !blocks) return blocks;
   const std::int64_t block = common_block(values);
-  if (block == 0 || p.ic % block != 0 || p.oc % block != 0) {
-    return Support::no(
-        fmt::format("takes full blocks of channels, got input {}, weights {}, output {}",
-                    values.x->layout.to_string(4), values.w->layout.to_string(4),
-                    values.y->layout.to_string(4)));
-  }
   const double time = relative_time(p, conv_kind(node), block);
   constexpr double kWorthwhile = 0.85;
   if (time > kWorthwhile) {
