@@ -23,6 +23,7 @@ WORKLOADS = ["seed-cnn", "mlp784", "gometal-cnn", "resnet18-cifar", "resnet50",
 CONVOLUTIONAL = ["torch-eager", "torch-eager-nhwc", "torch-compile", "torch-compile-nhwc", "jax"]
 CONTENDERS = {"mlp784": ["torch-eager", "torch-compile", "jax"],
               "infer": ["onnxruntime", "torch-eager", "torch-compile"]}
+PEER_NAMES = sorted({*CONVOLUTIONAL, *(name for names in CONTENDERS.values() for name in names)})
 
 
 def run_json(command, environment):
@@ -71,7 +72,7 @@ def main():
     parser.add_argument("workloads", nargs="*", default=WORKLOADS)
     parser.add_argument("--ingot", required=True)
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--peers", nargs="+", help="these alone")
+    parser.add_argument("--peers", nargs="+", choices=PEER_NAMES, help="these alone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a peer's repeat")
     parser.add_argument("--threads", type=int, default=2)

@@ -99,7 +99,8 @@ def main():
             if result["loss"] is None:
                 raise RuntimeError(f"seed {spec['seed']}: the loss must be finite")
             ours.append(result["steps_per_second"])
-            theirs.append(statistics.median(measure(step, lambda: None, arguments.seconds, 5, 0.1)))
+            _, rates = measure(step, lambda: None, arguments.seconds, 5, 0.1)
+            theirs.append(statistics.median(rates))
         ours, theirs = statistics.median(ours), statistics.median(theirs)
         ratios.append((ours / theirs, spec["seed"]))
         print(json.dumps({"seed": spec["seed"], "ingot": ours, "torch": theirs,
