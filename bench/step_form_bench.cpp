@@ -1,13 +1,12 @@
 // Whether a small net's step is faster as one kernel or as a captured graph of many, and what the
 // CUDA backend chooses by its model of costs.
 //
-//   step_form_bench [--prepare | --parts | --plan] [FIRST [COUNT]]   nets of the seeded generator;
-//   all
-//                                                                    50 unless given
+//   step_form_bench [--prepare | --parts | --plan] [FIRST [COUNT]]
 //
-// Prints microseconds of a step in both forms, one call a step, feeds in device memory, 8 batches
-// in turn; medians of 5 repeats. "--prepare" only compiles, so that several processes may fill the
-// cache of compiled kernels before one measures; "--parts" prints where the one kernel's time goes,
+// Of the seeded generator's nets, all 50 unless given. Prints microseconds of a step in both forms,
+// one call a step, feeds in device memory, 8 batches in turn; medians of 5 repeats. "--prepare"
+// only compiles, so that several processes may fill the cache of compiled kernels before one
+// measures; "--parts" prints where the one kernel's time goes,
 // "--plan" what its planner expects, for an H200, which need not be here.
 #include <fmt/core.h>
 
@@ -200,9 +199,16 @@ int main(int argc, char** argv) {
   auto* task = &ingot::cuda::measure;
   if (!words.empty()) {
     const std::string_view option = words.front();
-    if (option == "--prepare") task = &ingot::cuda::prepare;
-    if (option == "--parts") task = &ingot::cuda::parts;
-    if (option == "--plan") task = &ingot::cuda::plan;
+    if (option == "--prepare") {
+      task = &ingot::cuda::prepare;
+    } else if (option == "--parts") {
+      task = &ingot::cuda::parts;
+    } else if (option == "--plan") {
+      task = &ingot::cuda::plan;
+    } else if (option.starts_with("--")) {
+      fmt::print(stderr, "error: unknown option {}\n", option);
+      return 2;
+    }
     if (option.starts_with("--")) words.erase(words.begin());
   }
   const auto number = [&](std::size_t i, std::uint64_t otherwise) {

@@ -8,13 +8,13 @@
 
 namespace ingot::cuda {
 
+struct CompiledKernels {
+  std::vector<char> code;
+  bool cached = false;  ///< by an earlier run
+};
 /// Machine code of `source` for compute capability `arch` (90 for 9.0; chip-specific features on),
 /// from the cache in the user's cache folder when it is there. Errors: unsupported without NVRTC;
 /// internal with the compiler's log.
-struct CompiledKernels {
-  std::vector<char> code;
-  bool cached = false;
-};
 CompiledKernels compile_kernels(const std::string& source, int arch);
 /// The same of each, several at once.
 std::vector<CompiledKernels> compile_kernels(std::span<const std::string> sources, int arch);

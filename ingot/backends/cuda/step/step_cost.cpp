@@ -7,10 +7,6 @@
 namespace ingot::cuda {
 namespace {
 
-// What one multiprocessor does in a cycle with generated code: multiply-adds, bytes from L2.
-constexpr double kFlopsPerCycle = 2 * 128 * 0.35;
-constexpr double kBytesPerCycle = 32;
-
 /// Of stages that one block runs in this order: those on warps of their own run at once.
 double chain_cycles(const Program& program, const std::vector<PlacedStage>& stages,
                     std::int64_t items, int blocks) {

@@ -8,6 +8,11 @@
 
 namespace ingot::cuda {
 
+/// What one multiprocessor does in a cycle with generated code: multiplications and additions
+/// counted apart, bytes from L2.
+inline constexpr double kFlopsPerCycle = 2 * 128 * 0.35;
+inline constexpr double kBytesPerCycle = 32;
+
 /// What a step costs apart from its work, in cycles; measured, see docs/benchmarks/cuda.md.
 struct LatencyFacts {
   double barrier = 1900;

@@ -1,14 +1,12 @@
 #include "ingot/backends/cuda/step/step_form.h"
 
+#include "ingot/backends/cuda/step/step_cost.h"
 #include "ingot/ir/body.h"
 #include "ingot/ir/op_def.h"
 
 namespace ingot::cuda {
 namespace {
 
-// What one multiprocessor does in a cycle with generated code: multiply-adds, bytes from L2.
-constexpr double kFlopsPerCycle = 2 * 128 * 0.35;
-constexpr double kBytesPerCycle = 32;
 // Cycles of a step up to which one kernel is the faster form, as measured on an H200 for small
 // nets, see docs/benchmarks/cuda.md: the largest took 190e3, of which one kernel needs two thirds
 // of what the 42 of a captured step do.
