@@ -63,7 +63,7 @@ struct Comparison {
     const train::StepOutcome got = first_step(tested, tested_backend(), model, batch);
     const train::StepOutcome want = right_step(0);
     const train::StepOutcome nudged = right_step(train::nudge_of(precision));
-    const train::StepDifference difference = train::compare_steps(got, want, nudged, {}, precision);
+    train::StepDifference difference = train::compare_steps(got, want, nudged, {}, precision);
     if (difference.over_rounding <= train::kRoundings) return difference;
     // Noise in every op takes many times as long, and meets what a nudge does not.
     VariableStore start(right_backend(), 1);

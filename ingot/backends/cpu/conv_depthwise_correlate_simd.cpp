@@ -101,7 +101,7 @@ void add_any_tile(D d, const Row& row, std::int64_t u) {
   V sum[kTile];
   const V bias = row.bias ? hn::LoadU(d, row.bias) : hn::Zero(d);
 #pragma GCC unroll 8
-  for (int c = 0; c < kTile; ++c) sum[c] = bias;
+  for (V& total : sum) total = bias;
   for (const DepthwiseRow* from = row.begin; from < row.end; ++from) {
     const float* w = row.weights + (from->kernel * row.kernel_columns + at.kernel_first) * block;
     const float* x = row.source + from->source * row.source_columns * block;
