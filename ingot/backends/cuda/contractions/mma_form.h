@@ -30,7 +30,7 @@ int mma_shared_bytes(const MmaForm& form, const MmaProblem& problem);
 bool fits(const MmaForm& form, const MmaProblem& problem);
 std::int64_t mma_tiles(const MmaForm& form, const MmaProblem& problem);
 MmaChoice choose_mma(const MmaProblem& problem, int multiprocessors);
-/// Every form with every size of cluster that may be used, for those who time them.
+/// Every form with every size of cluster that may be used, for those who time them; at least one.
 std::vector<MmaChoice> mma_choices(const MmaProblem& problem, int multiprocessors);
 
 }  // namespace ingot::cuda

@@ -265,7 +265,6 @@ class MmaKernel final : public CudaKernel {
 /// Whether the Node's products may be made by tensor cores.
 Support check_math(const Node& producer) {
   const DType dtype = producer.input_type(0).dtype;
-  if (producer.input_type(1).dtype != dtype) return Support::no("its operands differ in dtype");
   if (dtype == DType::bf16 || dtype == DType::f16) return Support::yes();
   if (dtype != DType::f32) return Support::no("tensor cores take no such dtype");
   if (producer.op().attr_index("math") < 0 || producer.attr<std::string>("math") != "tf32") {
@@ -296,9 +295,7 @@ Support check_mma(const Node& node) {
   if (const Support math = check_math(*region.producer); !math) return math;
   if (const Support epilogue = check_epilogue(region); !epilogue) return epilogue;
   MmaProblem problem;
-  if (const Support made = mma_problem(*region.producer, region, problem); !made) return made;
-  if (mma_choices(problem, 132).empty()) return Support::no("no form of tile fits");
-  return Support::yes();
+  return mma_problem(*region.producer, region, problem);
 }
 
 Support supports_mma(const Node& node, const Backend&) { return check_mma(node); }

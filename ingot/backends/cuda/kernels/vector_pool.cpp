@@ -163,7 +163,6 @@ Support supports_vector_pool(const Node& node) {
   for (const Value& input : node.inputs()) {
     if (input.layout() != layout) return Support::no("its layouts differ");
     if (!has_lane(input.dtype())) return Support::no("no vectors hold its operands");
-    if (input.dtype() != node.output_type().dtype) return Support::no("its dtypes differ");
   }
   const auto walk = VectorWalk::of(node.output_type().shape, layout, pool_vector(node), false);
   if (!walk || walk->axis != 1 || walk->is_padded() || walk->outer != std::vector<int>{0, 2, 3}) {

@@ -70,7 +70,6 @@ LtProblemResult lt_problem(const Node& node) {
   if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16) {
     return refuse(fmt::format("the library takes no {}", dtype_name(dtype)));
   }
-  if (product.input_type(1).dtype != dtype) return refuse("its operands differ in dtype");
   if (node.output_type().dtype != out.dtype) return refuse("its result is converted");
   const auto is_plain = [](const Layout& layout) { return layout.is_plain(); };
   if (!is_plain(product.input(0).layout()) || !is_plain(product.input(1).layout()) ||
