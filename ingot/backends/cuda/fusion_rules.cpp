@@ -35,7 +35,9 @@ bool broadcasts_to(const Shape& small, const Shape& large) {
 }
 
 Support check_sizes(std::span<const Node* const> region, const Node& consumer) {
-  if (region.size() >= kMaxNodes) return Support::no(fmt::format("{} nodes", region.size()));
+  if (region.size() >= kMaxNodes) {
+    return Support::no(fmt::format("a region of {} nodes is full", region.size()));
+  }
   std::vector<const Node*> nodes(region.begin(), region.end());
   nodes.push_back(&consumer);
   std::vector<Value> operands;
@@ -46,7 +48,7 @@ Support check_sizes(std::span<const Node* const> region, const Node& consumer) {
     }
   }
   if (operands.size() > kMaxOperands) {
-    return Support::no(fmt::format("{} operands", operands.size()));
+    return Support::no(fmt::format("{} operands are too many", operands.size()));
   }
   return Support::yes();
 }
@@ -103,7 +105,7 @@ bool converts_variable(const Node& node) {
 
 Support joins_conversions(const Node& first, std::size_t count, const Node& consumer) {
   constexpr std::size_t kMost = 256;
-  if (count >= kMost) return Support::no(fmt::format("{} conversions", count));
+  if (count >= kMost) return Support::no(fmt::format("a region of {} conversions is full", count));
   const bool same = first.input_type(0).dtype == consumer.input_type(0).dtype &&
                     first.output_type().dtype == consumer.output_type().dtype;
   return same ? Support::yes() : Support::no("the conversions differ in dtype");

@@ -509,18 +509,17 @@ Support supports_tiles(const Node& node) {
   if (const Support layouts = check_layouts(node, region); !layouts) return layouts;
   if (!region.reductions.empty()) return Support::no("an epilogue takes no reductions");
   const DType dtype = region.producer->input_type(0).dtype;
-  if (dtype == DType::f64) return Support::no("f64 exists on the host alone");
+  if (dtype == DType::f64) return Support::no("its f64 terms would be summed in f32");
   for (const Value& result : region.results) {
-    if (result.shape() != region.producer->output_type().shape) {
-      return Support::no("an epilogue has the producer's shape");
+    const Shape& shape = region.producer->output_type().shape;
+    if (result.shape() != shape) {
+      return Support::no(fmt::format("an epilogue of {} takes no {}", shape.to_string(),
+                                     result.shape().to_string()));
     }
   }
   constexpr std::int64_t kMost = std::numeric_limits<int>::max();
   const ContractProblem problem = contract_problem(*region.producer, region);
-  if (problem.m * problem.groups > kMost || problem.n > kMost || problem.k > kMost) {
-    return Support::no("it has more than 2^31 rows, columns or terms");
-  }
-  return Support::yes();
+  return check_counts(problem.m * problem.groups, problem.n, problem.k, kMost);
 }
 
 std::unique_ptr<CudaKernel> make_tiles(const KernelProblem& problem) {

@@ -205,6 +205,13 @@ ContractProblem problem_of(const Node& node, const Region& region) {
 
 bool is_contraction(const Node& node) { return node.op().traits.contraction; }
 
+Support check_counts(std::int64_t rows, std::int64_t columns, std::int64_t terms,
+                     std::int64_t most) {
+  if (std::max({rows, columns, terms}) <= most) return Support::yes();
+  return Support::no(fmt::format("kernels count up to {}, got {} rows, {} columns and {} terms",
+                                 most, rows, columns, terms));
+}
+
 ContractProblem contract_problem(const Node& node, const Region& region) {
   ContractProblem problem = problem_of(node, region);
   const auto strides = strides_of(const_cast<Node&>(node).output());

@@ -32,6 +32,9 @@ struct ContractProblem {
 
 /// Whether the Node is a product of matrices, a convolution or a gradient of one.
 bool is_contraction(const Node& node);
+/// Whether kernels that count up to `most` can number so many.
+Support check_counts(std::int64_t rows, std::int64_t columns, std::int64_t terms,
+                     std::int64_t most);
 /// Of such a Node whose operands are in the Region.
 ContractProblem contract_problem(const Node& node, const Region& region);
 

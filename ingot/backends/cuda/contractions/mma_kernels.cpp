@@ -266,7 +266,9 @@ class MmaKernel final : public CudaKernel {
 Support check_math(const Node& producer) {
   const DType dtype = producer.input_type(0).dtype;
   if (dtype == DType::bf16 || dtype == DType::f16) return Support::yes();
-  if (dtype != DType::f32) return Support::no("tensor cores take no such dtype");
+  if (dtype != DType::f32) {
+    return Support::no(fmt::format("tensor cores take no {}", dtype_name(dtype)));
+  }
   if (producer.op().attr_index("math") < 0 || producer.attr<std::string>("math") != "tf32") {
     return Support::no("f32 in full precision was asked for");
   }

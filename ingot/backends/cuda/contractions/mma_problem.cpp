@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "ingot/backends/cuda/contractions/contract_problem.h"
 #include "ingot/backends/cuda/kernels/map_kernel.h"
 #include "ingot/backends/cuda/kernels/strides.h"
 #include "ingot/ir/op_def.h"
@@ -429,8 +430,9 @@ Support mma_problem(const Node& node, const Region& region, MmaProblem& problem)
                                                : matmul_problem(node, region, problem);
   if (!support) return support;
   constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;
-  if (problem.m * problem.groups > kMost || problem.n > kMost || problem.k > kMost) {
-    return Support::no("it has more than 2^30 rows, columns or terms");
+  if (const Support counts = check_counts(problem.m * problem.groups, problem.n, problem.k, kMost);
+      !counts) {
+    return counts;
   }
   for (MmaOperand* operand : {&problem.a, &problem.b}) {
     operand->text.insert(0, index + fmt::format("enum {{ NEAR = {} }};\n", operand->near ? 1 : 0));

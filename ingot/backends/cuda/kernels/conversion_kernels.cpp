@@ -80,15 +80,17 @@ Support supports_conversions(const Node& node, const Backend&) {
   const bool converts = &node.op() == &fused_op() ? is_conversions(node) : converts_operands(node);
   if (!converts) return Support::no("it does more than convert several tensors");
   const DType from = node.input_type(converted_operand(node, 0)).dtype;
+  const DType to = node.output_type().dtype;
   for (std::size_t i = 0; i < node.outputs().size(); ++i) {
     const Value& input = node.input(converted_operand(node, i));
     if (input.layout() != node.outputs()[i].layout) return Support::no("its layouts differ");
-    if (input.dtype() != from || node.output_type(i).dtype != node.output_type().dtype) {
+    if (input.dtype() != from || node.output_type(i).dtype != to) {
       return Support::no("its dtypes differ");
     }
   }
-  if (!has_lane(from) || !has_lane(node.output_type().dtype)) {
-    return Support::no("no vectors hold its elements");
+  if (!has_lane(from) || !has_lane(to)) {
+    return Support::no(
+        fmt::format("no vectors convert {} to {}", dtype_name(from), dtype_name(to)));
   }
   return Support::yes();
 }

@@ -329,7 +329,9 @@ Support supports_optimizer(const Node& node, const Backend&) {
     const bool is_gradient = (i - scalars) % group == 1;
     if (is_gradient &&
         (node.input_type(i).dtype == DType::f64) != (parameter.dtype() == DType::f64)) {
-      return Support::no("a gradient is wider or narrower than f32");
+      return Support::no(fmt::format("a gradient of {} updates a parameter of {}",
+                                     dtype_name(node.input_type(i).dtype),
+                                     dtype_name(parameter.dtype())));
     }
   }
   for (std::size_t t = 0; t < copies->size(); ++t) {
@@ -338,7 +340,8 @@ Support supports_optimizer(const Node& node, const Backend&) {
     const Value& parameter = node.input(scalars + t * group);
     if (copy.layout != parameter.layout()) return Support::no("a copy lies in another layout");
     if (parameter.dtype() != DType::f32 || !has_lane(copy.type.dtype)) {
-      return Support::no("a copy is no narrower f32");
+      return Support::no(fmt::format("no vectors copy {} as {}", dtype_name(parameter.dtype()),
+                                     dtype_name(copy.type.dtype)));
     }
   }
   return Support::yes();

@@ -162,7 +162,9 @@ Support supports_vector_pool(const Node& node) {
   if (layout.is_plain()) return Support::no("it is plain");
   for (const Value& input : node.inputs()) {
     if (input.layout() != layout) return Support::no("its layouts differ");
-    if (!has_lane(input.dtype())) return Support::no("no vectors hold its operands");
+    if (!has_lane(input.dtype())) {
+      return Support::no(fmt::format("no vectors hold {}", dtype_name(input.dtype())));
+    }
   }
   const auto walk = VectorWalk::of(node.output_type().shape, layout, pool_vector(node), false);
   if (!walk || walk->axis != 1 || walk->is_padded() || walk->outer != std::vector<int>{0, 2, 3}) {

@@ -120,7 +120,7 @@ Support supports_walk(const Region& region, const VectorWalk& walk) {
     }
     const bool fits = walk.has_bits_of(result) || walk.is_whole(result);
     if (!fits || !has_lane(result.dtype())) {
-      return Support::no(fmt::format("no vectors of {} hold a result", result.type().to_string()));
+      return Support::no(fmt::format("no vectors hold a result of {}", result.type().to_string()));
     }
   }
   for (const auto& [value, slot] : region.operands) {
