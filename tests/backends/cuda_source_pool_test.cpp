@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "ingot/ir/op_def.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/cuda_source_throughput.h"
 
@@ -149,28 +148,6 @@ TEST_P(CudaPool, AveragesAsTheReferenceDoes) {
     // Means of eighths may lie between two bf16.
     testing_support::expect_reference_values(backend, graph, feeds, 0x1p-8);
   }
-}
-
-/// Why the gradient's planes are refused to the kernel that takes whole ones.
-std::string planes_refusal(const Problem& problem) {
-  const cuda::CudaBackend backend(nullptr, {.name = "H200", .arch = 90, .multiprocessors = 132});
-  const Graph graph = plain_graph(problem);
-  for (const auto& node : graph.nodes()) {
-    for (const KernelCandidate& candidate : backend.kernels().candidates(node->op().name)) {
-      if (candidate.name == "planes") return candidate.supports(*node, backend).reason;
-    }
-  }
-  return "not in the table";
-}
-
-TEST(CudaPoolPlanes, SayWhatTheyRefuse) {
-  const MaxPool2dOptions halves{.kernel = {2, 2}, .stride = {{2, 2}}};
-  EXPECT_EQ(planes_refusal({"", {1, 1, 8, 8}, halves}), "");
-  EXPECT_EQ(planes_refusal({"", {1, 1, 8, 8}, {.kernel = {2, 2}, .dilation = {2, 1}}}),
-            "its windows have gaps");
-  EXPECT_EQ(planes_refusal({"", {1, 1, 256, 256}, halves}), "its planes are too large");
-  EXPECT_EQ(planes_refusal({"", {1, 1, 130, 130}, {.kernel = {2, 2}, .stride = {{1, 1}}}}),
-            "its planes are too large");
 }
 
 INSTANTIATE_TEST_SUITE_P(Windows, CudaPool, testing::ValuesIn(problems()), [](const auto& info) {
