@@ -269,13 +269,14 @@ TEST(CudaRace, TheFasterOneRunsAndIsRemembered) {
   const KernelRace race(device, Tune::full, choices);
   // Far longer than a product takes there, so that no other load of the machine decides.
   const int many = device->facts().name == "emulated GPU" ? 3'000'000 : 30'000;
+  const auto library = [&](int fillings) {
+    return LibraryKernel(race_problem(node), "fillings", "plan",
+                         std::make_shared<Fillings>(fillings), 0, LibraryWork{1, kVectorFlops});
+  };
+  EXPECT_EQ(library(1).name(), "fillings plan");
   int asked = 0;
   const auto wins = [&](int fillings, const std::string& version) {
-    const LibraryKernel library(race_problem(node), "fillings", "plan",
-                                std::make_shared<Fillings>(fillings), 0,
-                                LibraryWork{1, kVectorFlops});
-    EXPECT_EQ(library.name(), "fillings plan");
-    return race.library_wins(library, version, [&] {
+    return race.library_wins(library(fillings), version, [&] {
       ++asked;
       return make_own_contraction(race_problem(node));
     });
@@ -287,6 +288,10 @@ TEST(CudaRace, TheFasterOneRunsAndIsRemembered) {
   EXPECT_TRUE(wins(many, "quick library 1"));
   EXPECT_FALSE(wins(1, "slow library 1"));
   EXPECT_EQ(asked, 2);
+  const CudaBackend tuned(device, device->facts(), {.tune = Tune::full, .choices = choices});
+  EXPECT_EQ(tuned.library_wins(library(1), "quick library 1").reason, "");
+  EXPECT_EQ(tuned.library_wins(library(1), "slow library 1").reason,
+            "Ingot's own kernel is faster");
   EXPECT_TRUE(wins(1, "slow library 2"));
   EXPECT_EQ(asked, 3);
   EXPECT_EQ(choices->all().size(), 3u);
