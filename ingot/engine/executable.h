@@ -29,8 +29,8 @@ struct Feed {
   const void* data = nullptr;
   std::size_t bytes = 0;
   std::optional<TensorType> type = std::nullopt;
-  /// `data` is memory of the store's device, not of the host. It stays untouched until the step is
-  /// done; the device reads it in place.
+  /// `data` is memory of the store's device, not of the host. From the call until the step is done
+  /// nothing changes it, steps still under way included; the device reads it in place.
   bool on_device = false;
 };
 

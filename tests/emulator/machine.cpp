@@ -125,6 +125,14 @@ CUresult submit_copy(CUstream stream, const CopyWork& copy) {
   return submit(stream, Node{{}, {}, copy, false});
 }
 
+bool fits_at_once(const Launch& launch) {
+  const GridLaunch& grid = launch.grid;
+  const unsigned threads = grid.block.x * grid.block.y * grid.block.z;
+  const unsigned fit = std::min(kThreadsOfMultiprocessor / std::max(threads, 1u),
+                                kSharedOfMultiprocessor / (grid.shared_bytes + 1024));
+  return grid.grid.x * grid.grid.y * grid.grid.z <= fit * static_cast<unsigned>(multiprocessors());
+}
+
 namespace {
 
 CUresult check_launch(const Launch& launch) {
@@ -136,11 +144,7 @@ CUresult check_launch(const Launch& launch) {
       blocks % grid.cluster != 0) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  const unsigned fit = std::min(kThreadsOfMultiprocessor / threads,
-                                kSharedOfMultiprocessor / (grid.shared_bytes + 1024));
-  if (grid.cooperative && blocks > fit * static_cast<unsigned>(multiprocessors())) {
-    return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
-  }
+  if (grid.cooperative && !fits_at_once(launch)) return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
   return CUDA_SUCCESS;
 }
 

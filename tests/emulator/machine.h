@@ -94,6 +94,8 @@ class Memory {
   std::size_t used_ = 0;
 };
 
+/// Whether all blocks have room in the device together.
+bool fits_at_once(const Launch& launch);
 /// Does the work now, or notes it where the stream captures.
 CUresult submit(CUstream stream, Work work);
 CUresult submit_copy(CUstream stream, const CopyWork& copy);

@@ -1,6 +1,7 @@
 #include "tests/engine/support/training.h"
 
 #include <algorithm>
+#include <span>
 
 #include "ingot/base/philox.h"
 #include "ingot/engine/compile.h"
@@ -35,8 +36,11 @@ std::int64_t default_batch(const nn::ModelInfo& info) { return info.defaults.hei
 
 Training::Training(const TrainingSpec& spec)
     : store_(std::make_unique<VariableStore>(
-          make_backend(spec.device, {.threads = spec.threads, .tune = spec.tune}), 1)),
-      executable_(compile_training(spec, *store_)) {
+          make_backend(spec.device,
+                       {.threads = spec.threads, .tune = spec.tune, .shares_gpu = spec.shares_gpu}),
+          1)),
+      executable_(compile_training(spec, *store_)),
+      pool_(store_->backend()->device()) {
   const nn::ModelOptions o = options_of(spec);
   const std::int64_t batch = batch_of(spec);
   for (std::uint32_t b = 0; b < kBatches; ++b) {
@@ -48,13 +52,26 @@ Training::Training(const TrainingSpec& spec)
       y[i] = static_cast<std::int32_t>(
           philox_below(11, 2 * b + 1, 0, i, static_cast<std::uint64_t>(o.classes)));
     }
+    if (!spec.feeds_on_device) continue;
+    const auto place = [&](const TensorType& type, const auto& values, std::string_view name) {
+      Tensor tensor = Tensor::allocate(pool_, type, name);
+      tensor.copy_from_host(std::as_bytes(std::span(values)));
+      return tensor;
+    };
+    on_device_.push_back({place({DType::f32, {batch, o.channels, o.height, o.width}}, x, "images"),
+                          place({DType::i32, {batch}}, y, "labels")});
   }
 }
 
 void Training::step() {
   const std::vector<float>& x = images_[next_];
   const std::vector<std::int32_t>& y = labels_[next_];
+  const std::size_t now = next_;
   next_ = (next_ + 1) % kBatches;
+  if (!on_device_.empty()) {
+    const auto& [images, labels] = on_device_[now];
+    return executable_.step({feed_of("input", images), feed_of("target", labels)});
+  }
   executable_.step({{"input", x.data(), x.size() * sizeof(float)},
                     {"target", y.data(), y.size() * sizeof(std::int32_t)}});
 }

@@ -1,6 +1,7 @@
 // A model of the zoo with random inputs, ready to be trained step by step.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -10,6 +11,8 @@
 #include "ingot/base/host_view.h"
 #include "ingot/engine/executable.h"
 #include "ingot/ir/graph.h"
+#include "ingot/memory/buffer_pool.h"
+#include "ingot/memory/tensor.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/runtime/variable_store.h"
 
@@ -22,6 +25,8 @@ struct TrainingSpec {
   int threads = 1;
   std::string_view device = "cpu";
   Tune tune = Tune::off;
+  bool feeds_on_device = false;
+  bool shares_gpu = false;
 };
 
 /// The benchmark's batch of a model.
@@ -49,6 +54,8 @@ class Training {
   Executable executable_;
   std::vector<std::vector<float>> images_;
   std::vector<std::vector<std::int32_t>> labels_;
+  BufferPool pool_;
+  std::vector<std::array<Tensor, 2>> on_device_;  ///< images and labels; empty: on the host
   std::size_t next_ = 0;
 };
 

@@ -326,7 +326,7 @@ class GraphRunner final : public StepRunner {
     capture_feeds();
     const std::vector<LaneNode> nodes = assign_lanes(source().kernels, kLanes);
     const CUevent start = handles.record(stream());
-    const bool early_starts = device().facts().arch >= 90;
+    const bool early_starts = device().facts().begins_early();
     std::vector<bool> begun(kLanes, false);
     std::vector<bool> after_brief(kLanes, false);
     std::vector<CUevent> done(nodes.size(), nullptr);

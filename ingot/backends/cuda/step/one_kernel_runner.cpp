@@ -1,8 +1,9 @@
-// Runs steps as one cooperative kernel.
+// Runs steps as one kernel, whose blocks wait for one another.
 #include <algorithm>
 #include <utility>
 
 #include "ingot/backends/cuda/driver/driver.h"
+#include "ingot/backends/cuda/step/early_turn.h"
 #include "ingot/backends/cuda/step/feed_ring.h"
 #include "ingot/backends/cuda/step/step_runner.h"
 
@@ -12,6 +13,10 @@ namespace {
 class OneKernelRunner final : public StepRunner {
  public:
   using StepRunner::StepRunner;
+  ~OneKernelRunner() override {
+    driver().StreamSynchronize(stream());
+    if (turn_ != nullptr) turn_->give_back(stream());
+  }
 
   void run(int steps, std::span<const FeedMemory> feeds) override {
     device().make_current();
@@ -61,6 +66,15 @@ class OneKernelRunner final : public StepRunner {
   }
 
   void launch() {
+    if (turn_ == nullptr) return launch_cooperatively();
+    const auto done = [](CUstream other) { return driver().StreamQuery(other) == CUDA_SUCCESS; };
+    turn_->launch(stream(), done, [this](bool early) {
+      if (!early) return launch_cooperatively();
+      StepRunner::launch(source().kernels.front(), loaded().front(), stream(), true);
+    });
+  }
+
+  void launch_cooperatively() {
     Loaded& kernel = loaded().front();
     const KernelText& text = source().kernels.front();
     void* arguments[] = {kernel.parameters.data()};
@@ -71,6 +85,10 @@ class OneKernelRunner final : public StepRunner {
   }
 
   FeedRings rings_{shared_device()};
+  /// Null where kernels do not begin early, or may not.
+  std::shared_ptr<EarlyTurn> turn_ = device().facts().begins_early() && !device().facts().is_shared
+                                         ? EarlyTurn::of(device().context())
+                                         : nullptr;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A step as one cooperative kernel.
+// A step as one kernel, whose blocks wait for one another.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -33,9 +33,12 @@ class OneKernel {
   StepSource run() {
     for (std::size_t i = 0; i < schedule_.updates.size(); ++i) add_update(i);
     std::string body;
+    // No kernel changes a feed: its first item is on its way while the step before ends.
+    const auto is_feed = [this](const LocalCopy& copy) { return is_fed(copy.root); };
+    body += early_copies(0, "0", is_feed) + "take_turn();\n";
     if (options_.profile) body += "i64 before = block == 0 ? clock64() : 0;\n";
     body += "bool go = true;\nint turn = block;\nu64 passed = barrier_start(P.control, blocks);\n";
-    body += early_copies(0, "0");
+    body += early_copies(0, "0", [&](const LocalCopy& copy) { return !is_feed(copy); });
     body += "for (i64 step = 0; step < P.steps; ++step) {\n";
     for (std::size_t i = 0; i < schedule_.phases.size(); ++i) {
       write_phase(body, schedule_.phases[i], i);
@@ -223,11 +226,16 @@ class OneKernel {
                                [&](const auto* list) { return std::ranges::any_of(*list, ends); });
   }
 
+  [[nodiscard]] bool is_fed(int root) const {
+    return std::ranges::any_of(
+        program_.feeds, [&](const auto& feed) { return program_.root_of(feed.slot) == root; });
+  }
+
   /// Starts those copies for a phase that need not wait for the phase before, each block's first
-  /// item's.
-  std::string early_copies(std::size_t number, std::string_view step) {
+  /// item's; of `which` alone.
+  std::string early_copies(std::size_t number, std::string_view step, auto which) {
     const PhaseLocals& locals = locals_[number];
-    const auto early = [](const LocalCopy& copy) { return copy.early; };
+    const auto early = [&](const LocalCopy& copy) { return copy.early && which(copy); };
     const std::string text =
         copies(locals, locals.once, early) + copies(locals, locals.per_item, early);
     if (text.empty()) return {};
@@ -235,6 +243,10 @@ class OneKernel {
         "if (block < {}) {{\nconst i64 own = {};\n{{\nconst i64 step = own;\nconst int item = "
         "block;\n{}}}\n}}\n",
         schedule_.items, step, text);
+  }
+
+  std::string early_copies(std::size_t number, std::string_view step) {
+    return early_copies(number, step, [](const LocalCopy&) { return true; });
   }
 
   /// Starts the copies.

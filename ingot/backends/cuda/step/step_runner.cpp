@@ -250,7 +250,8 @@ void StepRunner::launch(const KernelText& text, Loaded& kernel, CUstream stream,
   config.attrs = &early;
   config.numAttrs = after_kernel ? 1 : 0;
   const CUresult result = driver().LaunchKernelEx(&config, kernel.function, arguments, nullptr);
-  if (result != CUDA_SUCCESS) check(result, "launching " + text.what.front());
+  if (result == CUDA_SUCCESS) return;
+  check(result, "launching " + (text.cooperative ? "the step" : text.what.front()));
 }
 
 void StepRunner::refresh() {
