@@ -120,7 +120,7 @@ train_beside() {
 
 # Whole steps in both forms; thousands of them, equal to the bit and in the memory that is planned.
 steps() {
-  sharded test_engine 'GpuSteps.*:GpuMemory.*:GpuFeeds.*'
+  sharded test_engine 'GpuSteps.*:GpuEarlySteps.*:GpuMemory.*:GpuFeeds.*'
   grep -hE "^\[  (FAILED|PASSED|SKIPPED)" "$out"/test_engine/*.txt | sort | uniq -c
   rm -r "$out/test_engine"
   timeout 240 "$bin/test_engine_slow" --gtest_brief=1 --gtest_filter='GpuLong.*' 2>&1 | tail -20
@@ -222,10 +222,11 @@ peers_in_turn() {
     [ "$ready" -lt "${#started[@]}" ] || break
     sleep 1
   done
-  echo "-- $ready of ${#started[@]} peers are ready after $((SECONDS - began)) s"
+  ready=0
   for job in "${started[@]}"; do
-    [ -e "$turn/ready-$job" ] || kill -9 "$job" 2>/dev/null
+    if [ -e "$turn/ready-$job" ]; then ready=$((ready + 1)); else kill -9 "$job" 2>/dev/null; fi
   done
+  echo "-- $ready of ${#started[@]} peers are ready after $((SECONDS - began)) s"
   touch "$turn/go"
   wait "${started[@]}"
   grep -hE "\\||FAILED|Error" "$log"/*.txt
