@@ -8,6 +8,7 @@
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/base/philox.h"
 #include "ingot/ir/op_def.h"
+#include "tests/backends/support/candidates.h"
 #include "tests/backends/support/conv_cases.h"
 #include "tests/backends/support/node_run.h"
 
@@ -64,11 +65,7 @@ std::string describe(const ConvCase& conv) {
 
 /// To oneDNN or to direct products, which are faster there.
 bool leaves_to_others(const CpuBackend& backend, const Node& node, std::string_view name) {
-  for (const KernelCandidate& candidate : backend.kernels().candidates(node.op().name)) {
-    if (candidate.name != name) continue;
-    return candidate.supports(node, backend).reason.starts_with("leaves ");
-  }
-  return false;
+  return candidate_support(backend, node, name).reason.starts_with("leaves ");
 }
 
 void expect_right(const ConvCase& conv, std::int64_t block, std::string_view candidate) {

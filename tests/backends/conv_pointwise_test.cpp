@@ -8,32 +8,21 @@
 
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/ir/op_def.h"
+#include "tests/backends/support/candidates.h"
 #include "tests/backends/support/conv_cases.h"
 #include "tests/backends/support/node_run.h"
 
 namespace ingot {
 namespace {
 
-/// The weight gradient alone, activations in blocks of `block` channels, weights in blocks of both.
-ConvNodes in_blocks(const ConvCase& conv, std::int64_t block) {
-  ConvNodes nodes = make_conv_nodes(conv);
-  const Layout activations = Layout::channels_blocked(block);
-  nodes.weight_grad->input(0).node()->set_layout(0, activations);
-  nodes.weight_grad->input(1).node()->set_layout(0, activations);
-  nodes.weight_grad->set_layout(0, Layout::parse(fmt::format("ABcd{0}b{0}a", block)));
-  return nodes;
-}
-
 constexpr const char* kAny = "pointwise of any size";
 
 Support support_of(const ConvCase& conv, std::int64_t block = 8, DType dtype = DType::f32,
                    std::string_view name = kAny) {
   static const CpuBackend backend({.threads = 1});
-  const ConvNodes nodes = block > 0 ? in_blocks(conv, block) : make_conv_nodes(conv, dtype);
-  for (const KernelCandidate& candidate : backend.kernels().candidates("conv2d_weight_grad")) {
-    if (candidate.name == name) return candidate.supports(*nodes.weight_grad, backend);
-  }
-  return Support::no("not in the table");
+  const ConvNodes nodes =
+      block > 0 ? make_blocked_conv_nodes(conv, block) : make_conv_nodes(conv, dtype);
+  return candidate_support(backend, *nodes.weight_grad, name);
 }
 
 /// In the layouts' blocks of channels: how many images of which size, in and out.
@@ -69,7 +58,7 @@ TEST(ConvPointwise, WeightGradientsAreRightAndTheSameForAnyNumberOfThreads) {
         EXPECT_EQ(support.reason, fmt::format("vectors are shorter than {} lanes", block));
         continue;
       }
-      const ConvNodes nodes = in_blocks(conv, block);
+      const ConvNodes nodes = make_blocked_conv_nodes(conv, block);
       const Node& node = *nodes.weight_grad;
       const NodeRun run = expect_matches_reference(node, one, kAny);
       EXPECT_EQ(run.kernel, "pointwise");

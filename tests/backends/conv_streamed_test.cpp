@@ -8,29 +8,18 @@
 
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/ir/op_def.h"
+#include "tests/backends/support/candidates.h"
 #include "tests/backends/support/conv_cases.h"
 #include "tests/backends/support/node_run.h"
 
 namespace ingot {
 namespace {
 
-/// The forward pass alone, activations in blocks of `block` channels, weights in blocks of both.
-ConvNodes in_blocks(const ConvCase& conv, std::int64_t block) {
-  ConvNodes nodes = make_conv_nodes(conv);
-  const Layout weights = Layout::parse(fmt::format("ABcd{0}b{0}a", block));
-  nodes.forward->input(0).node()->set_layout(0, Layout::channels_blocked(block));
-  nodes.forward->input(1).node()->set_layout(0, weights);
-  nodes.forward->set_layout(0, Layout::channels_blocked(block));
-  return nodes;
-}
-
 Support support_of(const ConvCase& conv, std::int64_t block = 8, DType dtype = DType::f32) {
   static const CpuBackend backend({.threads = 1});
-  const ConvNodes nodes = block > 0 ? in_blocks(conv, block) : make_conv_nodes(conv, dtype);
-  for (const KernelCandidate& candidate : backend.kernels().candidates("conv2d")) {
-    if (candidate.name == "streamed") return candidate.supports(*nodes.forward, backend);
-  }
-  return Support::no("not in the table");
+  const ConvNodes nodes =
+      block > 0 ? make_blocked_conv_nodes(conv, block) : make_conv_nodes(conv, dtype);
+  return candidate_support(backend, *nodes.forward, "streamed");
 }
 
 const ConvCase kFits{"", {1, 64, 4, 4}, {128, 64, 3, 3}, {.padding = {1, 1, 1, 1}}};
@@ -56,7 +45,7 @@ TEST(ConvStreamed, IsRightAndTheSameForAnyNumberOfThreads) {
         EXPECT_EQ(support.reason, fmt::format("vectors are shorter than {} lanes", block));
         continue;
       }
-      const ConvNodes nodes = in_blocks(conv, block);
+      const ConvNodes nodes = make_blocked_conv_nodes(conv, block);
       const Node& node = *nodes.forward;
       const NodeRun run = expect_matches_reference(node, one, "streamed");
       EXPECT_EQ(run.kernel, "streamed");

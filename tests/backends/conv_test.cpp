@@ -9,19 +9,13 @@
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/backends/cpu/cpu_machine.h"
 #include "ingot/ir/op_def.h"
+#include "tests/backends/support/candidates.h"
 #include "tests/backends/support/conv_cases.h"
 #include "tests/backends/support/node_run.h"
 #include "tests/support/expect_error.h"
 
 namespace ingot {
 namespace {
-
-Support supports(const CpuBackend& backend, const Node& node, std::string_view name) {
-  for (const KernelCandidate& candidate : backend.kernels().candidates(node.op().name)) {
-    if (candidate.name == name) return candidate.supports(node, backend);
-  }
-  return Support::no("not compiled in");
-}
 
 TEST(Conv, EveryCandidateMatchesTheReferenceWithAnyNumberOfThreads) {
   const CpuBackend one({.threads = 1});
@@ -66,8 +60,8 @@ TEST(Conv, OnednnTakesTheUsualCasesOfFullBlocks) {
     if (std::find(usual.begin(), usual.end(), conv.name) == usual.end()) continue;
     const ConvNodes nodes = make_conv_nodes(conv, DType::f32, &backend);
     for (const Node* node : nodes.all()) {
-      const Support support = supports(backend, *node, "onednn");
-      if (support.reason == "not compiled in") GTEST_SKIP();
+      const Support support = candidate_support(backend, *node, "onednn");
+      if (support.reason == "not in the table") GTEST_SKIP() << "needs oneDNN";
       EXPECT_TRUE(support) << conv.name << ", " << node->op().name << ": " << support.reason;
     }
   }
@@ -76,7 +70,7 @@ TEST(Conv, OnednnTakesTheUsualCasesOfFullBlocks) {
 TEST(Conv, DepthwiseSaysWhatItLeavesToOthers) {
   const CpuBackend backend({.threads = 1});
   const auto reason = [&](const Node* node) {
-    return supports(backend, *node, "depthwise").reason;
+    return candidate_support(backend, *node, "depthwise").reason;
   };
   const std::set<std::string> forward{"depthwise, 7x7"};
   const std::set<std::string> input_grad{
@@ -101,7 +95,7 @@ TEST(Conv, DepthwiseSaysWhatItLeavesToOthers) {
         ours = out >= 48;
         left = fmt::format("leaves rows of {} columns to oneDNN", out);
       }
-      const bool has_library = supports(backend, *node, "onednn").ok;
+      const bool has_library = candidate_support(backend, *node, "onednn").ok;
       EXPECT_EQ(reason(node), has_library && !ours ? left : "") << node->op().name;
     }
   }
@@ -121,7 +115,7 @@ TEST(Conv, ALimitOfTheInstructionsAfterOneDnnsFirstUseIsAnError) {
   if (onednn_version().empty()) GTEST_SKIP() << "needs oneDNN";
   const CpuBackend backend({.threads = 1});
   const ConvNodes nodes = make_conv_nodes(conv_cases()[1], DType::f32, &backend);
-  EXPECT_TRUE(supports(backend, *nodes.forward, "onednn"));
+  EXPECT_TRUE(candidate_support(backend, *nodes.forward, "onednn"));
   testing_support::expect_user_error(ErrorCode::invalid_argument,
                                      "environment variable \"INGOT_SIMD\": must be \"best\" where "
                                      "oneDNN was used before the first "
@@ -135,10 +129,10 @@ TEST(Conv, WinogradTakesWideImagesOfStrideOneAndSaysWhatItRefuses) {
   if (usual.forward->outputs()[0].layout.is_plain()) GTEST_SKIP() << "no blocked layouts";
   for (const ConvCase& conv : conv_cases()) {
     const ConvNodes nodes = make_conv_nodes(conv, DType::f32, &backend);
-    const Support support = supports(backend, *nodes.forward, "winograd");
+    const Support support = candidate_support(backend, *nodes.forward, "winograd");
     if (conv.name == "64 channels" || conv.name.starts_with("3x3,")) {
       EXPECT_TRUE(support) << conv.name << ": " << support.reason;
-      EXPECT_TRUE(supports(backend, *nodes.weight_grad, "winograd")) << conv.name;
+      EXPECT_TRUE(candidate_support(backend, *nodes.weight_grad, "winograd")) << conv.name;
     } else if (conv.name == "1x1") {
       EXPECT_EQ(support.reason, "takes 3x3, got 1x1");
     } else if (conv.name == "stride 2") {
@@ -150,7 +144,7 @@ TEST(Conv, WinogradTakesWideImagesOfStrideOneAndSaysWhatItRefuses) {
   // Transforming the weights for a handful of tiles would cost more than it saves.
   const ConvNodes few = make_conv_nodes(
       {"few", {1, 64, 4, 4}, {64, 64, 3, 3}, {.padding = {1, 1, 1, 1}}}, DType::f32, &backend);
-  EXPECT_EQ(supports(backend, *few.forward, "winograd").reason,
+  EXPECT_EQ(candidate_support(backend, *few.forward, "winograd").reason,
             "would take 1.52 times as long as direct products are estimated to");
 }
 

@@ -103,4 +103,17 @@ ConvNodes make_conv_nodes(const ConvCase& conv, DType dtype, const Target* targe
   return nodes;
 }
 
+ConvNodes make_blocked_conv_nodes(const ConvCase& conv, std::int64_t block) {
+  ConvNodes nodes = make_conv_nodes(conv);
+  const Layout activations = Layout::channels_blocked(block);
+  const Layout weights({}, {{1, block}, {0, block}});
+  for (Node* node : nodes.all()) {
+    const bool makes_weights = node == nodes.weight_grad;
+    node->input(0).node()->set_layout(0, activations);
+    node->input(1).node()->set_layout(0, makes_weights ? activations : weights);
+    node->set_layout(0, makes_weights ? weights : activations);
+  }
+  return nodes;
+}
+
 }  // namespace ingot

@@ -33,5 +33,7 @@ struct ConvNodes {
 };
 ConvNodes make_conv_nodes(const ConvCase& conv, DType dtype = DType::f32,
                           const Target* target = nullptr);
+/// In f32, activations in blocks of `block` channels, weights in blocks of both.
+ConvNodes make_blocked_conv_nodes(const ConvCase& conv, std::int64_t block);
 
 }  // namespace ingot
