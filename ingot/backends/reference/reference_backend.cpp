@@ -1,5 +1,7 @@
 #include "ingot/backends/reference/reference_backend.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -46,7 +48,7 @@ Support supports_reference(const Node& node, const Backend&) {
   const OpDef& op = node.op();
   if (node.body() != nullptr || op.traits.composite || op.reference != nullptr)
     return Support::yes();
-  return Support::no("the op has no reference kernel");
+  return Support::no(fmt::format("{} has no reference kernel", op.name));
 }
 
 class ReferenceBackend final : public Backend {
