@@ -11,6 +11,7 @@
 #include "ingot/ops/operators.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/node_run.h"
+#include "tests/backends/support/regions.h"
 
 namespace ingot {
 namespace {
@@ -25,21 +26,6 @@ void set_layout(Node& node, const Layout& layout) {
   for (std::size_t i = 0; i < node.outputs().size(); ++i) {
     node.set_layout(static_cast<int>(i), layout);
   }
-}
-
-/// A Region over `operands` whose body `build` writes.
-template <class Build>
-Node* add_region(Graph& graph, const std::vector<Value>& operands, const Build& build) {
-  auto body = std::make_unique<Graph>();
-  std::vector<Value> arguments;
-  for (const Value& operand : operands) {
-    arguments.push_back(body->argument(static_cast<int>(arguments.size()), operand.type()));
-  }
-  int count = 0;
-  for (const Value& result : build(*body, arguments)) {
-    body->fetch("r" + std::to_string(count++), result);
-  }
-  return graph.add_region(fused_op(), operands, std::move(body));
 }
 
 void check(const Node& node, double slack = 4.0) {
@@ -339,6 +325,13 @@ TEST(Fused, ALossAndItsGradientAreMadeInOnePass) {
   }
 }
 
+/// Why a Value's Node may not join the others' in a Region.
+std::string refusal(const std::vector<Value>& region, const Value& consumer) {
+  std::vector<const Node*> nodes;
+  for (const Value& value : region) nodes.push_back(value.node());
+  return backend(1).can_fuse(nodes, *consumer.node(), StepForm::latency).reason;
+}
+
 TEST(Fused, ALossJoinsItsOwnGradientAlone) {
   Graph graph;
   const Value logits = graph.placeholder("logits", {DType::f32, {4, 3}});
@@ -348,15 +341,18 @@ TEST(Fused, ALossJoinsItsOwnGradientAlone) {
   const auto pair = loss_and_gradient(graph, true, 0.1, logits, labels, g);
   const auto other = loss_and_gradient(graph, true, 0.1, others, labels, g);
   const auto sharp = loss_and_gradient(graph, true, 0.0, logits, labels, g);
-  const auto joins = [&](Value loss, Value gradient) {
-    const std::vector<const Node*> region{loss.node()};
-    return backend(1).can_fuse(region, *gradient.node(), StepForm::latency).ok;
-  };
-  EXPECT_TRUE(joins(pair[0], pair[1]));
-  EXPECT_FALSE(joins(pair[0], other[1]));
-  EXPECT_FALSE(joins(pair[0], sharp[1]));
-  EXPECT_FALSE(joins(pair[0], sharp[0]));
-  EXPECT_FALSE(joins(pair[1], pair[0]));
+  const Value last = loss_and_gradient(graph, true, 0.1, logits, ops::argmax(others), g)[1];
+  EXPECT_EQ(refusal({pair[0]}, pair[1]), "");
+  EXPECT_EQ(refusal({pair[0]}, other[1]),
+            "the loss and the gradient read different logits or targets");
+  EXPECT_EQ(refusal({pair[0]}, last), "the loss and the gradient read different logits or targets");
+  EXPECT_EQ(refusal({pair[0]}, sharp[1]), "the loss smooths labels by 0.1, the gradient by 0");
+  EXPECT_EQ(refusal({ops::relu(logits)}, pair[1]),
+            "takes a loss and its gradient, got relu and cross_entropy_grad");
+  const std::string alone = "is neither elementwise nor a reduction";
+  EXPECT_EQ(refusal({pair[0]}, sharp[0]), "cross_entropy " + alone);
+  EXPECT_EQ(refusal({pair[1]}, pair[0]), "cross_entropy " + alone);
+  EXPECT_EQ(refusal({ops::relu(logits), pair[0]}, pair[1]), "cross_entropy_grad " + alone);
 }
 
 TEST(Fused, RefusesWhatItCannotFuse) {
@@ -367,16 +363,40 @@ TEST(Fused, RefusesWhatItCannotFuse) {
   const Value other = ops::sum(y, {0});
   const Value after = ops::exp(total);
   const Value odd = ops::exp(graph.placeholder("odd", {DType::f32, {5}}));
-  const auto reason = [](std::vector<const Node*> region, const Value& consumer) {
-    return backend(1).can_fuse(region, *consumer.node(), StepForm::latency).reason;
+  const Value rows = ops::reshape(x, {2, 48});
+  const Value channels = ops::relu(graph.placeholder("channels", {DType::f32, {3, 1, 1}}));
+  EXPECT_EQ(refusal({y}, total), "");
+  EXPECT_EQ(refusal({y, total}, other), "the reductions differ in shape or axes");
+  EXPECT_EQ(refusal({y, total}, after), "it reads the reduction sum");
+  EXPECT_EQ(refusal({y}, odd), "[5] does not broadcast to [2,3,4,4]");
+  EXPECT_EQ(refusal({odd}, y), "[5] does not broadcast to [2,3,4,4]");
+  EXPECT_EQ(refusal({y}, rows), "reshape is neither elementwise nor a reduction");
+  EXPECT_EQ(refusal({rows}, y), "reshape is neither elementwise nor a reduction");
+  EXPECT_EQ(refusal({channels, y}, ops::sum(channels, {0})),
+            "it reduces [3,1,1], less than the region's [2,3,4,4]");
+}
+
+TEST(Fused, RegionsHaveBounds) {
+  Graph graph;
+  const Value x = graph.placeholder("x", {DType::f32, {4}});
+  // Why the last of so many Nodes may not join those before; grow(value) adds one.
+  const auto refusal_after = [&](int count, const auto& grow) {
+    std::vector<Value> region;
+    Value y = x;
+    for (int i = 0; i + 1 < count; ++i) region.push_back(y = grow(y));
+    return refusal(region, grow(y));
   };
-  EXPECT_TRUE(
-      backend(1).can_fuse(std::vector<const Node*>{y.node()}, *total.node(), StepForm::latency));
-  EXPECT_EQ(reason({y.node(), total.node()}, other), "the reductions differ in shape or axes");
-  EXPECT_EQ(reason({y.node(), total.node()}, after), "it reads the reduction sum");
-  EXPECT_EQ(reason({y.node()}, odd), "[5] does not broadcast to [2,3,4,4]");
-  EXPECT_EQ(reason({y.node()}, ops::reshape(x, {2, 48})),
-            "reshape is neither elementwise nor a reduction");
+  const auto negate = [](Value y) { return -y; };
+  const auto add_same = [&](Value y) { return y + x; };
+  const auto add_other = [&](Value y) {
+    return y + graph.placeholder("p" + std::to_string(graph.size()), x.type());
+  };
+  EXPECT_EQ(refusal_after(32, negate), "");
+  EXPECT_EQ(refusal_after(33, negate), "takes up to 64 scalar operations, got 66");
+  EXPECT_EQ(refusal_after(41, negate), "takes up to 40 Nodes, got 41");
+  EXPECT_EQ(refusal_after(21, add_same), "");
+  EXPECT_EQ(refusal_after(22, add_same), "takes up to 64 scalar operations, got 66");
+  EXPECT_EQ(refusal_after(24, add_other), "takes up to 24 operands, got 25");
 }
 
 }  // namespace

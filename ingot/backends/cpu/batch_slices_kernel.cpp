@@ -267,7 +267,7 @@ Support supports(const Node& node, const Backend&) {
   for (std::size_t r = 0; r < axes.size(); ++r) {
     const DType dtype = node.output_type(r).dtype;
     if (axes[r] < 0 && add_fn(dtype) == nullptr) {
-      return Support::no(fmt::format("sums no {}", dtype_name(dtype)));
+      return Support::no(fmt::format("adds up f32, f64, i32 and i64, got {}", dtype_name(dtype)));
     }
   }
   return Support::yes();

@@ -21,10 +21,7 @@ Support supports(const Node& node, const Backend&) {
     if (type.dtype != DType::f32 && type.dtype != DType::f64) {
       return Support::no(fmt::format("takes f32 and f64, got {}", dtype_name(type.dtype)));
     }
-    if (value->layout.physical_numel(type.shape) != type.numel()) {
-      return Support::no(fmt::format("takes no padded layouts, got {} for {}",
-                                     value->layout.to_string(4), type.shape.to_string()));
-    }
+    if (Support unpadded = require_unpadded(type.shape, value->layout); !unpadded) return unpadded;
   }
   return Support::yes();
 }

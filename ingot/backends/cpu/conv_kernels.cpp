@@ -15,8 +15,9 @@ namespace {
 KernelCandidate unless_planted(KernelCandidate candidate) {
   if constexpr (kPlantedBugsAvailable) {
     candidate.supports = [supports = candidate.supports](const Node& node, const Backend& backend) {
-      return planted_bug() == PlantedBug::none ? supports(node, backend)
-                                               : Support::no("a bug is planted elsewhere");
+      return planted_bug() == PlantedBug::none
+                 ? supports(node, backend)
+                 : Support::no("leaves a planted bug to the direct kernel");
     };
   }
   return candidate;

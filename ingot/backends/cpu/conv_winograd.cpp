@@ -260,7 +260,8 @@ Support supports(const Node& node, const Backend&) {
   if (p.stride_h != 1 || p.stride_w != 1) return Support::no("takes stride 1 alone");
   if (p.dilation_h != 1 || p.dilation_w != 1) return Support::no("takes no dilation");
   if (p.groups != 1) return Support::no("takes no groups");
-  if (std::max({p.top, p.bottom, p.left, p.right}) > 2) return Support::no("takes padding up to 2");
+  const std::int64_t padding = std::max({p.top, p.bottom, p.left, p.right});
+  if (padding > 2) return Support::no(fmt::format("takes padding up to 2, got {}", padding));
   if (p.n == 0) return Support::no("takes no empty tensors");
   if (Support blocks = has_full_blocks(node); !blocks) return blocks;
   const std::int64_t block = common_block(values);

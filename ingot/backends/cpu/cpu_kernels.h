@@ -17,5 +17,7 @@ inline const CpuBackend& as_cpu(const Backend& backend) noexcept {
 
 /// For kernels that read and write plain memory alone.
 Support require_plain(const Node& node, const Backend& backend);
+/// For kernels that take a layout only where the shape fills its blocks.
+Support require_unpadded(const Shape& shape, const Layout& layout);
 
 }  // namespace ingot

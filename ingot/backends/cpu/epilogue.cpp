@@ -31,14 +31,11 @@ const KernelCandidate* producer_candidate(const Node& producer, const Backend& b
   return nullptr;
 }
 
+/// Operands are padded in copies only where the stage's own layout is padded.
 Support check_stage(const MapStage& stage) {
-  if (is_padded(stage.result.type.shape, stage.result.layout)) {
-    return Support::no("an epilogue takes no padding");
-  }
-  for (const MapTensor& input : stage.input_tensors) {
-    const auto walk = OperandWalk::make(stage.result.type.shape, stage.result.layout,
-                                        input.type.shape, input.layout);
-    if (walk && walk->padded_axis() >= 0) return Support::no("an epilogue takes no padding");
+  if (Support unpadded = require_unpadded(stage.result.type.shape, stage.result.layout);
+      !unpadded) {
+    return unpadded;
   }
   return MapProgram::check(lower_stage(stage), stage.input_tensors, stage.result);
 }
@@ -46,9 +43,12 @@ Support check_stage(const MapStage& stage) {
 Support supports(const Node& node, const Backend& backend) {
   const Node* producer = epilogue_producer(node);
   if (producer == nullptr) return Support::no("no convolution or product to follow");
-  const bool direct = std::ranges::all_of(
-      producer->inputs(), [](const Value& input) { return &input.node()->op() == &argument_op(); });
-  if (!direct) return Support::no("the producer must read the Region's operands");
+  for (const Value& input : producer->inputs()) {
+    const OpDef& maker = input.node()->op();
+    if (&maker == &argument_op()) continue;
+    return Support::no(fmt::format("{} must read the Region's operands, got a result of {}",
+                                   producer->op().name, maker.name));
+  }
   const FusedBody body = analyse_fused(node, producer);
   if (!body.support) return body.support;
   if (!body.reductions.empty()) return Support::no("an epilogue takes no reductions");
@@ -56,9 +56,12 @@ Support supports(const Node& node, const Backend& backend) {
     if (const Support support = check_stage(stage); !support) return support;
   }
   const MapTensor& last = body.stages.back().result;
-  if (last.type.shape != producer->output_type().shape ||
-      last.layout != producer->outputs()[0].layout) {
-    return Support::no("an epilogue has its producer's shape and layout");
+  const Node::Output& made = producer->outputs()[0];
+  if (last.type.shape != made.type.shape || last.layout != made.layout) {
+    return Support::no(
+        fmt::format("an epilogue has its producer's shape and layout, got {} in {} for {} in {}",
+                    last.type.shape.to_string(), last.layout.to_string(last.type.shape.rank()),
+                    made.type.shape.to_string(), made.layout.to_string(made.type.shape.rank())));
   }
   std::string reasons;
   if (producer_candidate(*producer, backend, reasons) == nullptr) return Support::no(reasons);

@@ -165,7 +165,10 @@ class Analysis {
   void add(const Node& node) {
     if (&node.op() == &constant_op()) {
       const HostTensor& tensor = *node.attr<TensorAttr>("value").tensor;
-      if (tensor.type().numel() != 1) return refuse("holds a constant tensor");
+      if (tensor.type().numel() != 1) {
+        return refuse(
+            fmt::format("takes constants of one element, got {}", tensor.type().to_string()));
+      }
       symbols_[const_cast<Node&>(node).output()] = {
           .kind = Symbol::Kind::constant, .constant = tensor.view().get(0), .type = tensor.type()};
       return;
@@ -240,7 +243,11 @@ class Analysis {
     add_output(from, target);
     MapTensor& over = body_.stages[static_cast<std::size_t>(from.stage)].result;
     const bool given = std::find(laid_out_.begin(), laid_out_.end(), from.stage) != laid_out_.end();
-    if (given && over.layout != layout) refuse("results of one shape must share a layout");
+    if (given && over.layout != layout) {
+      const int rank = over.type.shape.rank();
+      refuse(fmt::format("results of one shape must share a layout, got {} and {}",
+                         over.layout.to_string(rank), layout.to_string(rank)));
+    }
     over.layout = layout;
     laid_out_.push_back(from.stage);
   }

@@ -54,7 +54,10 @@ Support check_fused(const FusedBody& body) {
     const bool sums = std::all_of(body.reductions.begin(), body.reductions.end(),
                                   [](const auto& r) { return r.kind == ReductionKind::sum; });
     if (plan.reduces_padding() && !(sums && lowered.keeps_zero)) {
-      return Support::no("its padding would be reduced");
+      const MapTensor& reduced = stage.result;
+      return Support::no(fmt::format("takes no padding along reduced axes, got {} for {}",
+                                     reduced.layout.to_string(reduced.type.shape.rank()),
+                                     reduced.type.shape.to_string()));
     }
   }
   return Support::yes();

@@ -16,7 +16,7 @@ namespace ingot {
 namespace {
 
 // Bounds that keep every Region within MapProgram's limits, and its registers in the cache.
-constexpr int kMaxInstrs = 64;
+constexpr std::size_t kMaxInstrs = 64;
 constexpr std::size_t kMaxOperands = 24;
 constexpr std::size_t kMaxNodes = 40;
 
@@ -31,14 +31,12 @@ bool broadcasts_to(const Shape& small, const Shape& large) {
   return both && both->numel() == large.numel();
 }
 
-int instrs_of(const Node& node) {
-  if (is_single_update(node)) {
-    return static_cast<int>(node.attr<ScalarProgram>("rule").instrs().size());
-  }
+std::size_t instrs_of(const Node& node) {
+  if (is_single_update(node)) return node.attr<ScalarProgram>("rule").instrs().size();
   std::vector<std::string> names;
   for (const OperandSpec& spec : node.op().inputs) names.emplace_back(spec.name);
   if (node.op().expr.empty()) return 1;
-  return static_cast<int>(ScalarProgram::parse(node.op().expr, names).instrs().size());
+  return ScalarProgram::parse(node.op().expr, names).instrs().size();
 }
 
 /// Operands from outside, at most: Values that no Node of the Region makes.
@@ -55,15 +53,17 @@ std::size_t count_operands(std::span<const Node* const> nodes) {
 }
 
 Support check_sizes(std::span<const Node* const> region, const Node& consumer) {
-  if (region.size() >= kMaxNodes) return Support::no(fmt::format("{} nodes", region.size()));
+  const auto takes = [](std::size_t most, std::string_view what, std::size_t given) {
+    if (given <= most) return Support::yes();
+    return Support::no(fmt::format("takes up to {} {}, got {}", most, what, given));
+  };
   std::vector<const Node*> nodes(region.begin(), region.end());
   nodes.push_back(&consumer);
-  const std::size_t operands = count_operands(nodes);
-  if (operands > kMaxOperands) return Support::no(fmt::format("{} operands", operands));
-  int instrs = 0;
+  if (Support fits = takes(kMaxNodes, "Nodes", nodes.size()); !fits) return fits;
+  if (Support fits = takes(kMaxOperands, "operands", count_operands(nodes)); !fits) return fits;
+  std::size_t instrs = 0;
   for (const Node* node : nodes) instrs += instrs_of(*node);
-  if (instrs > kMaxInstrs) return Support::no(fmt::format("{} scalar operations", instrs));
-  return Support::yes();
+  return takes(kMaxInstrs, "scalar operations", instrs);
 }
 
 /// Elementwise Nodes of the shape of what a convolution or product makes.
@@ -108,7 +108,9 @@ void for_each_inner(const Node& node, const Fn& fn) {
 
 Support can_join_region(std::span<const Node* const> region, const Node& consumer) {
   if (is_single_update(consumer)) return can_join_update(region, consumer);
-  if (region.size() == 1 && cpu::can_join_loss(*region[0], consumer)) return Support::yes();
+  if (region.size() == 1 && cpu::is_loss_gradient(consumer)) {
+    return cpu::can_join_loss(*region[0], consumer);
+  }
   if (const Support support = fusable(consumer); !support) return support;
   if (const Node* producer = cpu::epilogue_producer(region); producer != nullptr) {
     return can_join_epilogue(region, *producer, consumer);
@@ -132,7 +134,7 @@ Support can_join_region(std::span<const Node* const> region, const Node& consume
     if (loop_shape(*node).numel() > widest->numel()) widest = &loop_shape(*node);
   }
   if (reduction != nullptr && loop_shape(*reduction).numel() < widest->numel()) {
-    return Support::no(fmt::format("{} is smaller than the region's {}",
+    return Support::no(fmt::format("it reduces {}, less than the region's {}",
                                    loop_shape(*reduction).to_string(), widest->to_string()));
   }
   for (const Node* node : region) {

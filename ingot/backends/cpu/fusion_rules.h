@@ -10,6 +10,8 @@ namespace ingot {
 /// Whether `consumer` may join the Nodes of a fused Region.
 Support can_join_region(std::span<const Node* const> region, const Node& consumer);
 namespace cpu {
+/// Whether a Node is the gradient of a loss over rows of logits.
+bool is_loss_gradient(const Node& node);
 /// Whether a loss over rows of logits and its gradient can be made in one pass over each row.
 Support can_join_loss(const Node& loss, const Node& gradient);
 /// Whether a fused Region is such a pair.

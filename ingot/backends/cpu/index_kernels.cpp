@@ -171,11 +171,6 @@ std::unique_ptr<Kernel> create_gather_grad(const KernelProblem& problem, const B
   }
 }
 
-Support check_gather_grad(const Node& node, const Backend& backend) {
-  if (!is_float(node.output_type().dtype)) return Support::no("gradients are floating point");
-  return require_plain(node, backend);
-}
-
 class ArgmaxKernel final : public IndexKernel {
  public:
   ArgmaxKernel(const KernelProblem& problem, const CpuBackend& backend)
@@ -237,7 +232,7 @@ std::unique_ptr<Kernel> create(const KernelProblem& problem, const Backend& back
 void register_index_kernels(KernelTable& table) {
   table.register_kernel(one_hot_op().name, {"simd", require_plain, create<OneHotKernel>});
   table.register_kernel(gather_op().name, {"simd", require_plain, create<GatherKernel>});
-  table.register_kernel(gather_grad_op().name, {"simd", check_gather_grad, create_gather_grad});
+  table.register_kernel(gather_grad_op().name, {"simd", require_plain, create_gather_grad});
   table.register_kernel(argmax_op().name, {"simd", require_plain, create<ArgmaxKernel>});
 }
 

@@ -40,9 +40,9 @@ Support MapProgram::check(const LoweredProgram& lowered, std::span<const MapTens
   if (!lowered.support) return lowered.support;
   if (lowered.values.size() > kMaxValues || operands.size() > kMaxOperands ||
       lowered.outputs.size() > kMaxOutputs) {
-    return Support::no(fmt::format("{} values, {} operands, {} results are more than {}, {}, {}",
-                                   lowered.values.size(), operands.size(), lowered.outputs.size(),
-                                   kMaxValues, kMaxOperands, kMaxOutputs));
+    return Support::no(fmt::format(
+        "takes up to {} values, {} operands and {} results, got {}, {} and {}", kMaxValues,
+        kMaxOperands, kMaxOutputs, lowered.values.size(), operands.size(), lowered.outputs.size()));
   }
   for (const MapTensor& operand : operands) {
     if (!OperandWalk::make(result.type.shape, result.layout, operand.type.shape, operand.layout)) {

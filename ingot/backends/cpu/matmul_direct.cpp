@@ -17,16 +17,12 @@ namespace {
 constexpr std::string_view kDirect = "direct";
 constexpr std::string_view kPanels = "panels";
 
-Support supports(const Node& node, const Backend&) {
+Support supports(const Node& node, const Backend& backend) {
   const DType dtype = node.output_type().dtype;
   if (dtype != DType::f32 && dtype != DType::f64) {
     return Support::no(fmt::format("takes f32 and f64, got {}", dtype_name(dtype)));
   }
-  for (const Value& input : node.inputs()) {
-    if (!input.layout().is_plain()) return Support::no("takes plain layouts alone");
-  }
-  if (!node.outputs()[0].layout.is_plain()) return Support::no("makes plain layouts alone");
-  return Support::yes();
+  return require_plain(node, backend);
 }
 
 /// How the operands are multiplied.

@@ -1,4 +1,6 @@
 // Ops that move elements: reshape, transpose, slice, pad, concat, reorder.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -169,7 +171,9 @@ Support check_reorder(const Node& node, const Backend&) {
   for (const PhysicalAxis& a : in) {
     for (const PhysicalAxis& b : out) {
       const bool divides = a.step % b.step == 0 || b.step % a.step == 0;
-      if (a.axis == b.axis && !divides) return Support::no("blocks that do not divide one another");
+      if (a.axis != b.axis || divides) continue;
+      return Support::no(
+          fmt::format("blocks of {} and {} do not divide one another", a.step, b.step));
     }
   }
   return Support::yes();

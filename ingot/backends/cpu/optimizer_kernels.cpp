@@ -64,14 +64,20 @@ Support check(const Node& node, const Backend&) {
     const std::size_t p = shape.scalars + t * shape.group;
     const Rule rule = make_rule(node, node.input_type(p + 1).dtype);
     if (Support s = MapProgram::check(rule.lowered, rule.operands, rule.result); !s) return s;
-    bool same = true;
+    const Layout& layout = layout_of(node, p);
+    const Shape& tensor = node.input_type(p).shape;
     for (std::size_t i = 1; i < shape.group; ++i) {
-      same &= layout_of(node, p + i) == layout_of(node, p);
-      same &= node.outputs()[t * shape.results + i - 1].layout == layout_of(node, p);
+      for (const Layout* other :
+           {&layout_of(node, p + i), &node.outputs()[t * shape.results + i - 1].layout}) {
+        if (*other == layout) continue;
+        return Support::no(
+            fmt::format("a tensor's operands and results must share a layout, got {} and {}",
+                        layout.to_string(tensor.rank()), other->to_string(tensor.rank())));
+      }
     }
-    if (!same) return Support::no("a tensor's operands and results must share a layout");
-    if (is_padded(node.input_type(p).shape, layout_of(node, p)) && !rule.lowered.keeps_zero) {
-      return Support::no("the rule does not keep padding zero");
+    if (is_padded(tensor, layout) && !rule.lowered.keeps_zero) {
+      return Support::no(fmt::format("the rule does not keep the padding of {} zero",
+                                     layout.to_string(tensor.rank())));
     }
   }
   return Support::yes();

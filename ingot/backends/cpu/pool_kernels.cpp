@@ -83,17 +83,6 @@ class PoolKernel final : public Kernel {
   bool sums_apart_ = false;
 };
 
-Support check_pool(const Node& node, const Backend&) {
-  const Layout& layout = node.outputs()[0].layout;
-  if (cpu::pool_lanes(layout) == 0) {
-    return Support::no("the layout is neither plain nor channel-blocked");
-  }
-  for (const Value& input : node.inputs()) {
-    if (input.layout() != layout) return Support::no("operands and result must share a layout");
-  }
-  return Support::yes();
-}
-
 }  // namespace
 
 bool pool_accepts(const Node& node, const Layout& layout) {
@@ -108,12 +97,14 @@ bool is_pool(const Node& node) {
 
 void register_pool_kernels(KernelTable& table) {
   const auto add = [&](const OpDef& op, PoolKind kind) {
-    table.register_kernel(op.name,
-                          {.name = "simd",
-                           .supports = check_pool,
-                           .create = [kind](const KernelProblem& problem, const Backend& backend) {
-                             return std::make_unique<PoolKernel>(problem, as_cpu(backend), kind);
-                           }});
+    table.register_kernel(
+        op.name,
+        {.name = "simd",
+         .supports = [](const Node& node, const Backend&) { return cpu::takes_pool_layouts(node); },
+         .create =
+             [kind](const KernelProblem& problem, const Backend& backend) {
+               return std::make_unique<PoolKernel>(problem, as_cpu(backend), kind);
+             }});
   };
   add(max_pool2d_op(), PoolKind::max);
   add(max_pool2d_grad_op(), PoolKind::max_grad);

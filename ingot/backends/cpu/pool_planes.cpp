@@ -2,9 +2,12 @@
 // vectorises the loops over them. In plain f32 images vectors go along a row of windows.
 #include "ingot/backends/cpu/pool_planes.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <string>
 #include <type_traits>
 
 #include "ingot/backends/cpu/pool_simd.h"
@@ -268,6 +271,21 @@ std::int64_t pool_lanes(const Layout& layout) {
     if (layout == Layout::channels_blocked(lanes)) return lanes;
   }
   return 0;
+}
+
+Support takes_pool_layouts(const Node& node) {
+  const Layout& layout = node.outputs()[0].layout;
+  const std::string tag = layout.to_string(4);
+  if (pool_lanes(layout) == 0) {
+    return Support::no(
+        fmt::format("takes plain layouts and blocks of 8 or 16 channels, got {}", tag));
+  }
+  for (const Value& input : node.inputs()) {
+    if (input.layout() == layout) continue;
+    return Support::no(fmt::format("operands and result must share a layout, got {} and {}",
+                                   input.layout().to_string(4), tag));
+  }
+  return Support::yes();
 }
 
 PoolGeometry::PoolGeometry(const Node& node, std::int64_t lanes) : lanes(lanes) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "ingot/ir/graph.h"
+#include "ingot/ir/target.h"
 #include "ingot/ops/window2d.h"
 
 namespace ingot::cpu {
@@ -13,6 +13,8 @@ namespace ingot::cpu {
 /// Channels that lie side by side in a layout that pooling takes: 1 when plain, 8 or 16 in blocks;
 /// 0 in any other layout.
 std::int64_t pool_lanes(const Layout& layout);
+/// Whether a pool's, or a pool gradient's, operands and result lie in one such layout.
+Support takes_pool_layouts(const Node& node);
 
 /// What one plane is, and how many there are.
 struct PoolGeometry {

@@ -12,7 +12,6 @@
 #include "ingot/backends/cpu/cpu_kernels.h"
 #include "ingot/backends/cpu/epilogue.h"
 #include "ingot/backends/cpu/fused_body.h"
-#include "ingot/backends/cpu/operand_walk.h"
 #include "ingot/backends/cpu/parallel.h"
 #include "ingot/backends/cpu/pool_planes.h"
 #include "ingot/backends/cpu/sliced_kernel.h"
@@ -114,16 +113,13 @@ Support stays_cached(const PooledBody& body, const CacheSizes& caches) {
 
 Support supports(const Node& node, const Backend& backend) {
   const std::optional<PooledBody> body = find_pooled(node);
-  if (!body) return Support::no("no pool and what makes its operand");
+  if (!body) return Support::no("takes a Node and the pool that reads its result");
   if (const Support support = can_join_pool(*body->producer); !support) return support;
-  const Node::Output& image = body->producer->outputs()[at(body->pooled)];
-  if (pool_lanes(image.layout) == 0) {
-    return Support::no("the layout is neither plain nor channel-blocked");
+  if (const Support support = takes_pool_layouts(*body->pool); !support) return support;
+  const Value image = body->pool->input(0);
+  if (Support unpadded = require_unpadded(image.shape(), image.layout()); !unpadded) {
+    return unpadded;
   }
-  if (body->pool->outputs()[0].layout != image.layout) {
-    return Support::no("operands and result must share a layout");
-  }
-  if (is_padded(image.type.shape, image.layout)) return Support::no("its layout is padded");
   if (!is_map(*body->producer)) {
     if (const Support support = stays_cached(*body, backend.caches()); !support) return support;
   }

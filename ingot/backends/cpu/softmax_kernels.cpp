@@ -1,4 +1,6 @@
 // Softmax, log-softmax, cross-entropy and its gradient: claimed composites over rows of classes.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -354,13 +356,17 @@ Support check_rows(const Node& node, const Backend& backend) {
   if (logits.dtype == DType::f64) return Support::no("rows are computed in f32, got f64");
   if (node.op().attr_index("axis") >= 0) {
     const std::int64_t axis = node.integer("axis");
-    if (axis != -1 && axis != logits.shape.rank() - 1) return Support::no("axis is not the last");
+    const int last = logits.shape.rank() - 1;
+    if (axis != -1 && axis != last) {
+      return Support::no(fmt::format("takes the last axis, {}, got {}", last, axis));
+    }
   }
   return require_plain(node, backend);
 }
 
-KernelCandidate rows_candidate(Support (*supports)(const Node&, const Backend&) = check_rows) {
-  return {.name = "simd",
+KernelCandidate rows_candidate(std::string_view name,
+                               Support (*supports)(const Node&, const Backend&)) {
+  return {.name = name,
           .supports = supports,
           .create = [](const KernelProblem& problem, const Backend& backend) {
             return std::make_unique<RowKernel>(problem, as_cpu(backend));
@@ -376,9 +382,19 @@ std::vector<const Node*> inner_nodes(const Node& region) {
   return nodes;
 }
 
-/// A loss and its gradient, one after the other.
-Support check_pair(const Node& region, const Backend& backend) {
-  if (!cpu::is_loss_pair(region)) return Support::no("not a loss and its gradient");
+/// A loss and its gradient, one after the other, each a result of the Region.
+Support check_pair(const Node& region) {
+  const std::vector<const Node*> nodes = inner_nodes(region);
+  if (nodes.size() != 2 || region.outputs().size() != 2) {
+    return Support::no(
+        fmt::format("takes 2 Nodes and 2 results, a loss and its gradient, got {} and {}",
+                    nodes.size(), region.outputs().size()));
+  }
+  return cpu::can_join_loss(*nodes[0], *nodes[1]);
+}
+
+Support check_pair_of_rows(const Node& region, const Backend& backend) {
+  if (Support support = check_pair(region); !support) return support;
   for (const Node* node : inner_nodes(region)) {
     if (Support support = check_rows(*node, backend); !support) return support;
   }
@@ -387,9 +403,10 @@ Support check_pair(const Node& region, const Backend& backend) {
 
 }  // namespace
 
-bool cpu::is_loss_pair(const Node& region) {
-  const std::vector<const Node*> nodes = inner_nodes(region);
-  return nodes.size() == 2 && region.outputs().size() == 2 && can_join_loss(*nodes[0], *nodes[1]);
+bool cpu::is_loss_pair(const Node& region) { return check_pair(region).ok; }
+
+bool cpu::is_loss_gradient(const Node& node) {
+  return &node.op() == &cross_entropy_grad_op() || &node.op() == &cross_entropy_probs_grad_op();
 }
 
 Support cpu::can_join_loss(const Node& loss, const Node& gradient) {
@@ -397,24 +414,28 @@ Support cpu::can_join_loss(const Node& loss, const Node& gradient) {
       &loss.op() == &cross_entropy_op() && &gradient.op() == &cross_entropy_grad_op();
   const bool of_probs =
       &loss.op() == &cross_entropy_probs_op() && &gradient.op() == &cross_entropy_probs_grad_op();
-  if (!of_labels && !of_probs) return Support::no("not a loss and its gradient");
+  if (!of_labels && !of_probs) {
+    return Support::no(fmt::format("takes a loss and its gradient, got {} and {}", loss.op().name,
+                                   gradient.op().name));
+  }
   if (loss.input(0) != gradient.input(0) || loss.input(1) != gradient.input(1)) {
-    return Support::no("the loss and the gradient have other operands");
+    return Support::no("the loss and the gradient read different logits or targets");
   }
-  if (of_labels &&
-      loss.attr<double>("label_smoothing") != gradient.attr<double>("label_smoothing")) {
-    return Support::no("the loss and the gradient smooth labels differently");
-  }
-  return Support::yes();
+  if (of_probs) return Support::yes();
+  const auto smoothing = loss.attr<double>("label_smoothing");
+  const auto of_gradient = gradient.attr<double>("label_smoothing");
+  if (smoothing == of_gradient) return Support::yes();
+  return Support::no(
+      fmt::format("the loss smooths labels by {}, the gradient by {}", smoothing, of_gradient));
 }
 
 void register_softmax_kernels(KernelTable& table) {
   for (const OpDef* op :
        {&softmax_op(), &log_softmax_op(), &cross_entropy_op(), &cross_entropy_grad_op(),
         &cross_entropy_probs_op(), &cross_entropy_probs_grad_op()}) {
-    table.register_kernel(op->name, rows_candidate());
+    table.register_kernel(op->name, rows_candidate("simd", check_rows));
   }
-  table.register_kernel(fused_op().name, rows_candidate(check_pair));
+  table.register_kernel(fused_op().name, rows_candidate("simd-rows", check_pair_of_rows));
 }
 
 }  // namespace ingot
