@@ -38,7 +38,7 @@ sharded() {
   local shards=${SHARDS:-14} i started=()
   mkdir -p "$out/$1"
   for ((i = 0; i < shards; i++)); do
-    GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i timeout 150 "$bin/$1" \
+    GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i timeout 200 "$bin/$1" \
       --gtest_filter="$2" >"$out/$1/$i.txt" 2>&1 || echo "shard $i: FAILED ($?)" &
     started+=($!)
   done
@@ -115,7 +115,7 @@ resnet50_beside=(--lr 0.00003 --batch 8 --side 64 --against cpu --threads 4)
 
 # train_beside MODEL PRECISION WORDS...
 train_beside() {
-  bench 150 "$1" --precision "$2" --check steps "${@:3}" >"$out/beside/$1-$2.txt"
+  bench 200 "$1" --precision "$2" --check steps "${@:3}" >"$out/beside/$1-$2.txt"
 }
 
 # Whole steps in both forms; thousands of them, equal to the bit and in the memory that is planned.

@@ -215,8 +215,8 @@ TEST_F(GpuSteps, GoOnWhenTheScratchMoves) {
   expect_equal(store, alone);
 }
 
-/// Every byte of the device's memory is asked for by the end of the second step. What other programs
-/// take or return meanwhile is seen once; what steps take, at every try.
+/// Every byte of the device's memory is asked for by the end of the second step. What other
+/// programs take or return meanwhile is seen once; what steps take, at every try.
 template <typename Step>
 void expect_no_allocation(Device& device, Executable& exe, Step&& step) {
   for (int i = 0; i < 2; ++i) step(i);
