@@ -26,9 +26,9 @@ struct BackendOptions {
   /// What was chosen before, and where choices are added; null: the backend's own.
   std::shared_ptr<KernelChoices> choices = nullptr;
   /// Kernels that wait for one another and are not Ingot's, NCCL's for one, run on this GPU while
-  /// steps do: a step of one kernel then waits until all its blocks can run at once, and no longer
-  /// begins while the one before it ends. Other processes are no matter, except under MPS, which is
-  /// noticed.
+  /// steps do: as long as this backend lives, a step of one kernel waits until all its blocks can
+  /// run at once, and no longer begins while the one before it ends. Other processes are no matter,
+  /// except under MPS, which is noticed.
   bool shares_gpu = false;
 };
 

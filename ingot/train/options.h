@@ -52,6 +52,7 @@ struct TrainerOptions {
   int loader_workers = 1;  ///< threads that prepare batches; 0: none
   /// Keep the training set on the device where it fits, instead of preparing batches on the host.
   bool resident = true;
+  bool shares_gpu = false;  ///< see BackendOptions
 };
 
 /// Errors (invalid_argument): `trainer: <what> must be ..., got ...`.

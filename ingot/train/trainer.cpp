@@ -103,11 +103,17 @@ struct Trainer::State {
       : model(std::move(m)),
         options(checked(std::move(o))),
         cache(options.tune, options.device),
-        store(make_backend(options.device, cache.backend_options(options.threads)), options.seed) {
+        store(make_backend(options.device, backend_options()), options.seed) {
     keep_choices();
     if (!model) {
       throw user_error(ErrorCode::invalid_argument, "trainer: a model must be given, got none");
     }
+  }
+
+  [[nodiscard]] BackendOptions backend_options() const {
+    BackendOptions all = cache.backend_options(options.threads);
+    all.shares_gpu = options.shares_gpu;
+    return all;
   }
 
   static TrainerOptions checked(TrainerOptions options) {

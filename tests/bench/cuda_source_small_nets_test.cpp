@@ -1,7 +1,10 @@
 // What the CUDA backend makes of small nets, planned for a GPU that need not be here.
 #include <gtest/gtest.h>
 
+#include <regex>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/step/local_slots.h"
@@ -75,6 +78,32 @@ TEST(CudaSourceSmallNets, ALargeKernelFindsPlacesWhereTheyAreUsed) {
   EXPECT_EQ(text_of(program_of_seed(3)).find("threadIdx.x"), std::string::npos);
   for (const char* model : {"seed-cnn", "mlp784"}) {
     EXPECT_NE(text_of(program_of(model)).find("threadIdx.x"), std::string::npos) << model;
+  }
+}
+
+TEST(CudaSourceSmallNets, NothingButFeedsIsReadBeforeTheStepAheadHasEnded) {
+  for (const std::string_view model : {"seed-cnn", "mlp784"}) {
+    SCOPED_TRACE(model);
+    const Program program = program_of(model);
+    const StepSource source = step_source(program, kH200, {});
+    const std::string& text = source.texts.front();
+    const std::size_t begin = text.find("void __launch_bounds__");
+    const std::size_t turn = text.find("take_turn();", begin);
+    ASSERT_NE(turn, std::string::npos);
+    const std::string before = text.substr(begin, turn - begin);
+    std::set<int> feeds;
+    for (const BoundFeed& feed : program.feeds) feeds.insert(program.root_of(feed.slot));
+    const std::regex pointer(R"(P\.p\[([0-9]+)\])");
+    std::size_t reads = 0;
+    for (std::sregex_iterator it(before.begin(), before.end(), pointer), end; it != end; ++it) {
+      const Pointer& read = source.kernels.front().pointers.at(std::stoul((*it)[1]));
+      EXPECT_TRUE(feeds.contains(read.slot)) << read.slot;
+      ++reads;
+    }
+    // A block's label and image; the rows of mlp784 are the work of all blocks.
+    EXPECT_EQ(reads, model == "seed-cnn" ? 2u : 0u) << before;
+    EXPECT_EQ(before.find("P.control"), std::string::npos) << before;
+    EXPECT_EQ(before.find("stage_"), std::string::npos) << before;
   }
 }
 

@@ -347,8 +347,9 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, voi
     if (attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) {
       one.grid.cooperative = attribute.value.cooperative != 0;
     } else if (attribute.id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION) {
-      // Of a grid that fits, all blocks run at once in the end.
-      one.grid.cooperative |= ingot::emulator::fits_at_once(one);
+      // Where it fits, all blocks run at once in the end, which a step of one kernel relies on.
+      one.grid.cooperative |=
+          one.function->name == "step_kernel" && ingot::emulator::fits_at_once(one);
     } else if (attribute.id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) {
       one.grid.cluster = attribute.value.clusterDim.x;
     }

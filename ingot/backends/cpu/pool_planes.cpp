@@ -275,15 +275,14 @@ std::int64_t pool_lanes(const Layout& layout) {
 
 Support takes_pool_layouts(const Node& node) {
   const Layout& layout = node.outputs()[0].layout;
-  const std::string tag = layout.to_string(4);
   if (pool_lanes(layout) == 0) {
-    return Support::no(
-        fmt::format("takes plain layouts and blocks of 8 or 16 channels, got {}", tag));
+    return Support::no(fmt::format("takes plain layouts and blocks of 8 or 16 channels, got {}",
+                                   layout.to_string(4)));
   }
   for (const Value& input : node.inputs()) {
     if (input.layout() == layout) continue;
     return Support::no(fmt::format("operands and result must share a layout, got {} and {}",
-                                   input.layout().to_string(4), tag));
+                                   input.layout().to_string(4), layout.to_string(4)));
   }
   return Support::yes();
 }

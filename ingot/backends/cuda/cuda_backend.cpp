@@ -16,6 +16,7 @@
 #include "ingot/backends/cuda/libraries/kernel_race.h"
 #include "ingot/backends/cuda/libraries/library_conv.h"
 #include "ingot/backends/cuda/libraries/product_library.h"
+#include "ingot/backends/cuda/step/early_turn.h"
 #include "ingot/backends/cuda/step/step_form.h"
 #include "ingot/base/error.h"
 #include "ingot/base/fallback.h"
@@ -46,6 +47,9 @@ CudaBackend::CudaBackend(std::shared_ptr<CudaDevice> device, GpuFacts facts,
   if (device_ == nullptr) {
     no_conv_library_ = "a plan without a GPU asks no library";
     return;
+  }
+  if (options.shares_gpu || facts_.is_shared) {
+    no_early_steps_ = EarlyTurn::forbid(EarlyTurn::of(device_->context()));
   }
   const auto choices =
       options.choices != nullptr ? options.choices : std::make_shared<KernelChoices>();

@@ -87,6 +87,7 @@ class CudaBackend final : public Backend {
   GpuFacts facts_;
   std::optional<StepForm> form_;
   KernelTable table_;
+  std::shared_ptr<const void> no_early_steps_;  ///< of a GPU that is shared
   std::shared_ptr<ConvLibrary> conv_library_;
   std::string no_conv_library_;  ///< why there is none
   std::shared_ptr<ProductLibrary> product_library_;

@@ -11,7 +11,7 @@ namespace ingot {
 std::shared_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
   (void)options;
 #ifdef INGOT_HAVE_CUDA
-  auto device = std::make_shared<cuda::CudaDevice>(0, options.shares_gpu);
+  auto device = std::make_shared<cuda::CudaDevice>(0);
   cuda::GpuFacts facts = device->facts();
   return std::make_shared<cuda::CudaBackend>(std::move(device), std::move(facts), options);
 #else

@@ -101,7 +101,7 @@ double GpuFacts::floor_seconds(double flops, double flops_of_cycle, double bytes
                   flops / (flops_of_cycle * multiprocessors * cycles_per_second));
 }
 
-CudaDevice::CudaDevice(int ordinal, bool is_shared) : name_(fmt::format("cuda:{}", ordinal)) {
+CudaDevice::CudaDevice(int ordinal) : name_(fmt::format("cuda:{}", ordinal)) {
   int count = 0;
   check(driver().DeviceGetCount(&count), "counting GPUs");
   if (ordinal < 0 || ordinal >= count) {
@@ -131,7 +131,7 @@ CudaDevice::CudaDevice(int ordinal, bool is_shared) : name_(fmt::format("cuda:{}
   if (driver().DeviceGetAttribute(&mps, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, device_) != CUDA_SUCCESS) {
     mps = 0;
   }
-  facts_.is_shared = is_shared || mps != 0;
+  facts_.is_shared = mps != 0;
   check(driver().DevicePrimaryCtxRetain(&context_, device_), "making a context");
   make_current();
 }

@@ -31,9 +31,7 @@ struct GpuFacts {
   int l2_bytes = 50 << 20;
   double cycles_per_second = 1.98e9;
   double bytes_per_second = 4.8e12;  ///< of its memory
-  /// Other kernels that wait for one another may run besides: of processes that share its context
-  /// (MPS), or as BackendOptions say.
-  bool is_shared = false;
+  bool is_shared = false;            ///< by processes whose kernels run side by side (MPS)
 
   /// Whether a kernel may begin before the one ahead has ended (programmatic dependent launch).
   [[nodiscard]] bool begins_early() const noexcept { return arch >= 90; }
@@ -44,11 +42,11 @@ struct GpuFacts {
 };
 
 /// Visible GPU number `ordinal` (CUDA_VISIBLE_DEVICES decides which are visible); its primary
-/// context, shared with other users of the process. `is_shared`: see GpuFacts. Errors: see
+/// context, shared with other users of the process. Errors: see
 /// driver(); no such GPU.
 class CudaDevice final : public Device, public std::enable_shared_from_this<CudaDevice> {
  public:
-  explicit CudaDevice(int ordinal, bool is_shared = false);
+  explicit CudaDevice(int ordinal);
   ~CudaDevice() override;
 
   [[nodiscard]] const GpuFacts& facts() const noexcept { return facts_; }

@@ -3,32 +3,59 @@
 
 #include <cuda.h>
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "ingot/base/function_ref.h"
 
 namespace ingot::cuda {
 
+/// What is asked of streams.
+class StreamOrder {
+ public:
+  virtual ~StreamOrder() = default;
+  /// Whether nothing is left to run on it.
+  [[nodiscard]] virtual bool is_done(CUstream stream) = 0;
+  /// Marks the end of what the stream has been given, for wait_for_mark.
+  virtual void mark(CUstream stream) = 0;
+  /// What `stream` is given from now on comes after what was marked last.
+  virtual void wait_for_mark(CUstream stream) = 0;
+};
+
 /// Grids whose blocks wait for one another need all their blocks to run at once. A cooperative
 /// launch promises that, and begins only when the kernel before it has ended. Without the promise a
 /// grid may begin early, and its blocks get their places as others leave theirs: all of them in the
-/// end, unless another such grid holds places and waits as well. So on each GPU of the process one
-/// stream at a time launches early, and all others cooperatively.
+/// end, unless another such grid holds places and waits as well. So a stream launches early as long
+/// as it is the only one of the GPU with such grids; when another comes, that one first waits for
+/// those that were launched early, and both launch cooperatively until one is done.
 class EarlyTurn {
  public:
-  /// The one of the GPU, for all users of its context.
+  /// The one of the GPU, for this library's users of its context.
   static std::shared_ptr<EarlyTurn> of(CUcontext context);
+  /// As long as what it returns lives, none launches early: see BackendOptions::shares_gpu.
+  [[nodiscard]] static std::shared_ptr<const void> forbid(std::shared_ptr<EarlyTurn> turn);
 
-  /// Calls `launch(early)`: early where `stream` has the turn, or gets it since the stream that has
-  /// it is `done`. Meanwhile no other stream gets it.
-  void launch(CUstream stream, FunctionRef<bool(CUstream)> done, FunctionRef<void(bool)> launch);
+  explicit EarlyTurn(std::unique_ptr<StreamOrder> streams) : streams_(std::move(streams)) {}
+
+  /// Calls `launch(early)`, early only if `wanted`. Meanwhile no other stream launches.
+  void launch(CUstream stream, bool wanted, FunctionRef<void(bool)> launch);
   /// `stream` has nothing left to run, and ends.
   void give_back(CUstream stream);
 
+  /// How many launches were early.
+  [[nodiscard]] std::uint64_t early_launches() const;
+
  private:
-  std::mutex mutex_;
-  CUstream holder_ = nullptr;
+  [[nodiscard]] bool take(CUstream stream);
+
+  mutable std::mutex mutex_;
+  std::unique_ptr<StreamOrder> streams_;
+  CUstream holder_ = nullptr;      ///< the only one that may have such grids to run
+  std::vector<CUstream> sharers_;  ///< without a holder: those that may, all behind the mark
+  int forbidden_ = 0;              ///< by so many
+  std::uint64_t early_launches_ = 0;
 };
 
 }  // namespace ingot::cuda

@@ -36,7 +36,7 @@ class OneKernelRunner final : public StepRunner {
     }
     kernel.parameters[kernel.parameters.size() - kTail + kSteps] =
         static_cast<std::uint64_t>(steps);
-    launch();
+    launch(!reads_own(steps, feeds));
     rings_.release(stream());
     // fetched() of a feed means the last step's.
     for (std::size_t i = 0; i < feeds.size(); ++i) feed_data()[i] += feeds[i].stride * (steps - 1);
@@ -65,10 +65,21 @@ class OneKernelRunner final : public StepRunner {
                        stream());
   }
 
-  void launch() {
+  /// Whether a feed lies in memory that steps write: the step before must end before it is read.
+  [[nodiscard]] bool reads_own(int steps, std::span<const FeedMemory> feeds) const {
+    for (std::size_t i = 0; i < feeds.size(); ++i) {
+      if (feeds[i].on_device && owns(feeds[i].data, bytes_of(i, steps, feeds[i]))) return true;
+    }
+    return false;
+  }
+
+  /// Early where it `may` be, unless the grid is that of a long step, which has more blocks than
+  /// multiprocessors and little to gain.
+  void launch(bool may) {
     if (turn_ == nullptr) return launch_cooperatively();
-    const auto done = [](CUstream other) { return driver().StreamQuery(other) == CUDA_SUCCESS; };
-    turn_->launch(stream(), done, [this](bool early) {
+    const auto multiprocessors = static_cast<unsigned>(device().facts().multiprocessors);
+    const bool wanted = may && loaded().front().blocks <= multiprocessors;
+    turn_->launch(stream(), wanted, [this](bool early) {
       if (!early) return launch_cooperatively();
       StepRunner::launch(source().kernels.front(), loaded().front(), stream(), true);
     });
@@ -85,10 +96,9 @@ class OneKernelRunner final : public StepRunner {
   }
 
   FeedRings rings_{shared_device()};
-  /// Null where kernels do not begin early, or may not.
-  std::shared_ptr<EarlyTurn> turn_ = device().facts().begins_early() && !device().facts().is_shared
-                                         ? EarlyTurn::of(device().context())
-                                         : nullptr;
+  /// Null where kernels do not begin early.
+  std::shared_ptr<EarlyTurn> turn_ =
+      device().facts().begins_early() ? EarlyTurn::of(device().context()) : nullptr;
 };
 
 }  // namespace

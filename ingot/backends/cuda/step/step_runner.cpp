@@ -125,6 +125,21 @@ const std::byte* StepRunner::address(int slot) const {
   return addresses_[static_cast<std::size_t>(slot)];
 }
 
+bool StepRunner::owns(const std::byte* data, std::int64_t bytes) const {
+  const auto overlaps = [&](const std::byte* own, std::int64_t size) {
+    return data < own + size && own < data + bytes;
+  };
+  if (overlaps(store_.scratch(), store_.scratch_bytes())) return true;
+  for (std::size_t i = 0; i < program_.slots.size(); ++i) {
+    const Slot& slot = program_.slots[i];
+    if (slot.storage == Slot::Storage::variable && slot.root == static_cast<int>(i) &&
+        overlaps(addresses_[i], slot.bytes())) {
+      return true;
+    }
+  }
+  return false;
+}
+
 std::vector<MemoryOwner> StepRunner::memory(int steps, std::span<const FeedMemory> feeds) const {
   std::vector<MemoryOwner> owners{{"control record", static_cast<std::int64_t>(control_.size())}};
   if (!counters_.empty()) {

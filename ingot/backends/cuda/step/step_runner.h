@@ -86,6 +86,8 @@ class StepRunner : public Runner {
   /// `after_kernel`: what it waits for is one generated kernel alone, which lets it begin early.
   void launch(const KernelText& text, Loaded& kernel, CUstream stream, bool after_kernel) const;
   [[nodiscard]] const std::byte* address_of(const Pointer& pointer) const;
+  /// Whether any of the bytes lies in the scratch arena or in a variable.
+  [[nodiscard]] bool owns(const std::byte* data, std::int64_t bytes) const;
   /// The feed's own device memory, of at least `bytes`.
   std::byte* feed_buffer(std::size_t feed, std::int64_t bytes);
 
@@ -132,7 +134,7 @@ class StepRunner : public Runner {
   StepHandles handles_;      // goes first: it waits for the device
 };
 
-/// One cooperative kernel for any number of steps.
+/// One kernel for any number of steps, whose blocks wait for one another.
 std::unique_ptr<Runner> make_one_kernel_runner(const RunnerRequest& request,
                                                std::shared_ptr<CudaDevice> device,
                                                StepSource source);

@@ -45,7 +45,7 @@ struct KernelText {
   std::vector<std::string> what;  ///< stages, for reports
   std::vector<TimedPart> timed;   ///< of a profiled kernel, a counter each
   std::vector<Pointer> pointers;
-  std::int64_t blocks = 1;  ///< wanted; a cooperative kernel gets at most what fits at once
+  std::int64_t blocks = 1;  ///< wanted; one whose blocks wait gets at most what fits at once
   int threads = kThreads;
   int shared_bytes = 0;
   bool cooperative = false;
@@ -77,7 +77,7 @@ struct SourceOptions {
   bool library = false;
 };
 
-/// One cooperative kernel for any number of steps; the blocks wait for one another between phases.
+/// One kernel for any number of steps; the blocks wait for one another between phases.
 StepSource one_kernel_source(const Program& program, const Schedule& schedule,
                              const SourceOptions& options);
 /// One kernel a stage of the step, and of what makes weights' copies current.
