@@ -42,6 +42,16 @@ std::string first_line(std::string text) {
   return text;
 }
 
+/// None where the file is broken: the constructor has said so, unless it broke since, and either
+/// way it is written anew.
+KernelChoices::Map readable_choices(const std::filesystem::path& file) {
+  try {
+    return read_choices(file);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 std::filesystem::path kernel_cache_file() {
@@ -88,12 +98,7 @@ void KernelCache::save() {
   if (tune_ == Tune::off || file_.empty() || choices_->changes() == saved_changes_) return;
   saved_changes_ = choices_->changes();
   KernelChoices::Map kernels = choices_->all();
-  try {
-    kernels.merge(read_choices(file_));
-  } catch (const std::exception&) {
-    // The constructor has said that the file is broken, unless it broke since; either way it is
-    // written anew.
-  }
+  kernels.merge(readable_choices(file_));
   try {
     write_choices(file_, kernels);
   } catch (const std::exception& error) {

@@ -43,7 +43,7 @@ std::shared_ptr<EarlyTurn> EarlyTurn::of(CUcontext context) {
   return turn;
 }
 
-std::shared_ptr<const void> EarlyTurn::forbid(std::shared_ptr<EarlyTurn> turn) {
+std::shared_ptr<const void> EarlyTurn::forbid(const std::shared_ptr<EarlyTurn>& turn) {
   {
     const std::lock_guard lock(turn->mutex_);
     ++turn->forbidden_;

@@ -35,7 +35,7 @@ class EarlyTurn {
   /// The one of the GPU, for this library's users of its context.
   static std::shared_ptr<EarlyTurn> of(CUcontext context);
   /// As long as what it returns lives, none launches early: see BackendOptions::shares_gpu.
-  [[nodiscard]] static std::shared_ptr<const void> forbid(std::shared_ptr<EarlyTurn> turn);
+  [[nodiscard]] static std::shared_ptr<const void> forbid(const std::shared_ptr<EarlyTurn>& turn);
 
   explicit EarlyTurn(std::unique_ptr<StreamOrder> streams) : streams_(std::move(streams)) {}
 

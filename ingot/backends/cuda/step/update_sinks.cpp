@@ -93,7 +93,7 @@ std::vector<Update> sink_updates(
     const auto is_own = [&](const PlacedStage& s) { return s.node == launch.node->id(); };
     const auto first = std::ranges::find_if(stages, is_own);
     const auto at = first - stages.begin();
-    const PlacedStage old = *first;
+    const PlacedStage old = std::move(*first);
     std::erase_if(stages, is_own);
     std::vector<PlacedStage> rest;
     for (Stage& stage : recut(launch, placed)) {
