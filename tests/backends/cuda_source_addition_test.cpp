@@ -209,6 +209,7 @@ class InPlace final : public ConvCall {
 
 class InPlaceLibrary final : public ConvLibrary {
  public:
+  [[nodiscard]] std::string version() const override { return "in place 1"; }
   std::shared_ptr<const ConvCall> find(const ConvProblem& problem, std::string&) override {
     additions += problem.addend ? 1 : 0;
     return std::make_shared<InPlace>();

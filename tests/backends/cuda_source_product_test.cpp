@@ -150,6 +150,7 @@ TEST(CudaProduct, ProblemsAreToldApartByTheirWorkAlone) {
 /// Knows no plan at all.
 class EmptyLibrary final : public ConvLibrary {
  public:
+  [[nodiscard]] std::string version() const override { return "empty 1"; }
   std::shared_ptr<const ConvCall> find(const ConvProblem&, std::string& why) override {
     why = "the library knows no engine";
     return nullptr;

@@ -7,7 +7,6 @@
 #include "ingot/backends/cuda/contractions/contract_kernels.h"
 #include "ingot/backends/cuda/cuda_backend.h"
 #include "ingot/backends/cuda/libraries/conv_library.h"
-#include "ingot/backends/cuda/libraries/cudnn.h"
 #include "ingot/backends/cuda/libraries/kernel_race.h"
 #include "ingot/backends/cuda/libraries/library_conv.h"
 #include "ingot/backends/cuda/libraries/library_kernel.h"
@@ -76,7 +75,7 @@ Support supports_cudnn(const Node& node, const Backend& backend) {
   std::shared_ptr<const ConvCall> call = find_call(node, *cuda, conv, why);
   if (call == nullptr) return Support::no(std::move(why));
   return cuda->library_wins(*make_kernel(race_problem(node), conv, std::move(call)),
-                            fmt::format("cudnn {}", cudnn_version()));
+                            cuda->conv_library(why)->version());
 }
 
 std::unique_ptr<Kernel> make_cudnn(const KernelProblem& problem, const Backend& backend) {

@@ -43,6 +43,8 @@ class ConvLibrary {
   /// The same for equal problems; null when the library cannot run it, and `why` says it. Thread
   /// safe.
   virtual std::shared_ptr<const ConvCall> find(const ConvProblem& problem, std::string& why) = 0;
+  /// Its name and version: what was timed with another one says nothing of it.
+  [[nodiscard]] virtual std::string version() const = 0;
 };
 
 class LtCall;

@@ -42,6 +42,9 @@ class CudnnLibrary final : public ConvLibrary {
     return known_.find(text, why,
                        [&](std::string& reason) { return search(problem, text, reason); });
   }
+  [[nodiscard]] std::string version() const override {
+    return fmt::format("cudnn {}", cudnn_version());
+  }
 
  private:
   using Calls = std::vector<std::shared_ptr<const ConvCall>>;
@@ -62,8 +65,7 @@ class CudnnLibrary final : public ConvLibrary {
   }
 
   [[nodiscard]] std::string key(const std::string& text) const {
-    return fmt::format("{}, cudnn {}, {}: {}", device_->facts().name, cudnn_version(),
-                       tune_name(tune_), text);
+    return fmt::format("{}, {}, {}: {}", device_->facts().name, version(), tune_name(tune_), text);
   }
 
   std::shared_ptr<const ConvCall> chosen_before(const ConvProblem& problem,
