@@ -127,11 +127,11 @@ CudaDevice::CudaDevice(int ordinal) : name_(fmt::format("cuda:{}", ordinal)) {
   if (memory_clock > 0 && bus_bits > 0) {
     facts_.bytes_per_second = 2e3 * memory_clock * bus_bits / 8;
   }
-  int mps = 0;  // of a driver that does not know the question
-  if (driver().DeviceGetAttribute(&mps, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, device_) != CUDA_SUCCESS) {
-    mps = 0;
-  }
-  facts_.is_shared = mps != 0;
+  // Older drivers do not know the question.
+  int mps = 0;
+  facts_.is_shared =
+      driver().DeviceGetAttribute(&mps, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, device_) == CUDA_SUCCESS &&
+      mps != 0;
   check(driver().DevicePrimaryCtxRetain(&context_, device_), "making a context");
   make_current();
 }

@@ -42,8 +42,7 @@ struct GpuFacts {
 };
 
 /// Visible GPU number `ordinal` (CUDA_VISIBLE_DEVICES decides which are visible); its primary
-/// context, shared with other users of the process. Errors: see
-/// driver(); no such GPU.
+/// context, shared with other users of the process. Errors: see driver(); no such GPU.
 class CudaDevice final : public Device, public std::enable_shared_from_this<CudaDevice> {
  public:
   explicit CudaDevice(int ordinal);
