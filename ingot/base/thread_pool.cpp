@@ -157,9 +157,10 @@ void ThreadPool::parallel_for(std::int64_t tasks, Task task) noexcept {
     return;
   }
   // Nobody is inside and the job is closed, so the word is the old epoch alone. Sequential
-  // consistency orders this store before the load of sleeping_workers_, and a worker's increment of
-  // that before its last look at the word: one of the two sees the other.
-  state_.store((state_.load(std::memory_order_relaxed) & ~(kEpoch - 1)) + kEpoch + kOpen);
+  // consistency orders this write before the load of sleeping_workers_, and a worker's increment of
+  // that before its last look at the word: one of the two sees the other. An exchange, for user
+  // mode emulators of Arm let a load pass the plain store before it.
+  state_.exchange((state_.load(std::memory_order_relaxed) & ~(kEpoch - 1)) + kEpoch + kOpen);
   if (sleeping_workers_.load() > 0) {
     {
       const std::lock_guard lock(sleep_mutex_);
@@ -175,7 +176,7 @@ void ThreadPool::wait_for_joined_workers() noexcept {
   const auto all_left = [this] { return (state_.load() & kJoined) == 0; };
   if (spin_until(all_left)) return;
   std::unique_lock lock(sleep_mutex_);
-  caller_sleeps_.store(true);
+  caller_sleeps_.exchange(true);  // as in parallel_for: before the look at the word
   wake_caller_.wait(lock, all_left);
   caller_sleeps_.store(false);
 }
