@@ -7,6 +7,7 @@
 #include "ingot/backends/cpu/conv_direct.h"
 #include "ingot/backends/cpu/conv_weights.h"
 #include "ingot/backends/cpu/cpu_kernels.h"
+#include "ingot/backends/cpu/cpu_machine.h"
 #include "ingot/backends/cpu/sliced_kernel.h"
 #include "ingot/ir/op_def.h"
 
@@ -99,7 +100,9 @@ class WinogradCorrelate final : public SlicedKernel {
   }
 
   void choose_blocks(std::int64_t l2) {
-    constexpr std::int64_t kDeepest = 128;
+    // Rounding grows with the stretch that one sum runs over, more where products round, too: plain
+    // C++, of one lane, has no fused multiply-add.
+    const std::int64_t deepest = simd_f32_lanes() == 1 ? 32 : 128;
     part_ = shape_.out / parts_;
     const std::int64_t total = ranges_ == 1 ? shape_.n * grid_.image() : first_of(1);
     // Channels summed over at a time: the transformed tiles should stay in the cache, and the
@@ -110,7 +113,7 @@ class WinogradCorrelate final : public SlicedKernel {
     };
     depth_ = shape_.in;
     while (depth_ % (2 * shape_.block) == 0 &&
-           (depth_ > kDeepest || (in_task && depth_ > 32 && bytes(total) > l2))) {
+           (depth_ > deepest || (in_task && depth_ > 32 && bytes(total) > l2))) {
       depth_ /= 2;
     }
     depths_ = shape_.in / depth_;
