@@ -1,13 +1,18 @@
 // Matrix products against the record's reference kernel.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/backends/cpu/matmul_problem.h"
+#include "ingot/backends/cpu/matmul_simd.h"
 #include "ingot/ir/op_def.h"
 #include "ingot/ops/ops.h"
 #include "tests/backends/support/node_run.h"
+#include "tests/support/guarded_memory.h"
 
 namespace ingot {
 namespace {
@@ -37,6 +42,75 @@ std::vector<Node*> products(Graph& graph, DType dtype, const std::vector<std::in
     }
   }
   return nodes;
+}
+
+/// Ones, as many as fill memory that ends where none may be touched.
+template <typename T>
+struct Ones {
+  GuardedMemory memory;
+  T* data;
+
+  explicit Ones(std::int64_t count)
+      : memory(static_cast<std::size_t>(count) * sizeof(T)),
+        data(reinterpret_cast<T*>(memory.data())) {
+    std::fill_n(data, count, T(1));
+  }
+};
+
+/// What another thread writes beside a block must stay, so that a store may not put back what a
+/// load found there; the last row's end shows it.
+template <typename T>
+void expect_blocks_end_where_they_should() {
+  const cpu::Gemm<T> gemm = cpu::gemm<T>();
+  std::vector<T> panel(static_cast<std::size_t>(cpu::gemm_panel_size()));
+  std::vector<T> row_panels(static_cast<std::size_t>(cpu::gemm_rows_size()));
+  for (const std::int64_t m : {1, 4, 9, 33}) {
+    for (std::int64_t n = 1; n <= 21; ++n) {
+      for (const std::int64_t k : {1, 2, 3, 6, 530}) {
+        SCOPED_TRACE(fmt::format("{} x {} x {}", m, n, k));
+        const Ones<T> a(m * k), b(k * n), bias(n), c(m * n);
+        const auto expect_all = [&](T value) {
+          EXPECT_EQ(std::count(c.data, c.data + m * n, value), m * n);
+        };
+        cpu::GemmArgs<T> args{.a = a.data,
+                              .b = b.data,
+                              .c = c.data,
+                              .m = m,
+                              .n = n,
+                              .k = k,
+                              .lda = k,
+                              .ldb = n,
+                              .ldc = n,
+                              .panel = panel.data(),
+                              .row_panels = row_panels.data()};
+        gemm.plain(args);
+        expect_all(static_cast<T>(k));
+        gemm.finish({.c = c.data, .m = m, .n = n, .ldc = n, .bias = bias.data, .relu = true});
+        expect_all(static_cast<T>(k + 1));
+        gemm.panels(args);
+        expect_all(static_cast<T>(k));
+        args.transpose_a = true;
+        args.lda = m;
+        for (const auto product : {gemm.plain, gemm.panels}) {
+          std::fill_n(c.data, m * n, T(0));
+          product(args);
+          expect_all(static_cast<T>(k));
+        }
+        args.transpose_a = false;
+        args.lda = k;
+        args.transpose_b = true;
+        args.ldb = k;
+        gemm.finish({.c = c.data, .m = m, .n = n, .ldc = n, .bias = bias.data});
+        gemm.dots(args);
+        expect_all(static_cast<T>(k));
+      }
+    }
+  }
+}
+
+TEST(Matmul, BlocksEndWhereTheyShould) {
+  expect_blocks_end_where_they_should<float>();
+  expect_blocks_end_where_they_should<double>();
 }
 
 TEST(Matmul, EveryCandidateMatchesTheReferenceWithAnyNumberOfThreads) {

@@ -10,6 +10,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include "ingot/backends/cpu/lane_sums-inl.h"
+#include "ingot/backends/cpu/lane_tails-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -207,7 +208,7 @@ HWY_INLINE void dot_tile(const DotArgs<T>& args, const std::array<const T*, rows
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  [[maybe_unused]] const auto tail = hn::FirstN(d, static_cast<std::size_t>(args.length % lanes));
+  [[maybe_unused]] const auto rest = static_cast<std::size_t>(args.length % lanes);
   V sum[rows][columns];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
@@ -234,7 +235,7 @@ HWY_INLINE void dot_tile(const DotArgs<T>& args, const std::array<const T*, rows
         multiply([d](const T* from) HWY_ATTR { return hn::LoadU(d, from); }, q);
       }
       if constexpr (has_tail) {
-        multiply([d, tail](const T* from) HWY_ATTR { return hn::MaskedLoad(tail, d, from); }, q);
+        multiply([d, rest](const T* from) HWY_ATTR { return load_first(d, from, rest); }, q);
       }
     }
   }

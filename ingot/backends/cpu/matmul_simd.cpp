@@ -10,6 +10,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include "ingot/backends/cpu/lane_sums-inl.h"
+#include "ingot/backends/cpu/lane_tails-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -37,7 +38,7 @@ HWY_INLINE void plain_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* H
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto mask = hn::FirstN(d, static_cast<std::size_t>(tail));
+  const auto rest = static_cast<std::size_t>(tail);
   V sum[rows][vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
@@ -48,10 +49,20 @@ HWY_INLINE void plain_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* H
     V bv[vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < vectors - 1; ++v) bv[v] = hn::LoadU(d, b + v * lanes);
-    bv[vectors - 1] = hn::MaskedLoad(mask, d, b + (vectors - 1) * lanes);
+    bv[vectors - 1] = load_first(d, b + (vectors - 1) * lanes, rest);
+    const T* column = a + k * lda;
+#if HWY_TARGET == HWY_SCALAR
+    // At once: in vectors that GCC 12 makes of pairs of them it reads a pair too much, behind the
+    // last row.
+    T elements[rows];
+    if constexpr (transpose_a) {
+      std::memcpy(elements, column, sizeof(elements));
+      column = elements;
+    }
+#endif
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
-      const V av = hn::Set(d, transpose_a ? a[k * lda + r] : a[r * lda + k]);
+      const V av = hn::Set(d, transpose_a ? column[r] : a[r * lda + k]);
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) sum[r][v] = hn::MulAdd(av, bv[v], sum[r][v]);
     }
@@ -65,8 +76,8 @@ HWY_INLINE void plain_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* H
       hn::StoreU(hn::Add(sum[r][v], old), d, to + v * lanes);
     }
     to += (vectors - 1) * lanes;
-    const V old = add ? hn::MaskedLoad(mask, d, to) : hn::Zero(d);
-    hn::BlendedStore(hn::Add(sum[r][vectors - 1], old), mask, d, to);
+    const V old = add ? load_first(d, to, rest) : hn::Zero(d);
+    store_first(hn::Add(sum[r][vectors - 1], old), d, to, rest);
   }
 }
 
@@ -271,8 +282,8 @@ HWY_INLINE void dot_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* HWY
     multiply([d](const T* at) HWY_ATTR { return hn::LoadU(d, at); }, k);
   }
   if (k < depth) {
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(depth - k));
-    multiply([d, mask](const T* at) HWY_ATTR { return hn::MaskedLoad(mask, d, at); }, k);
+    const auto rest = static_cast<std::size_t>(depth - k);
+    multiply([d, rest](const T* at) HWY_ATTR { return load_first(d, at, rest); }, k);
   }
   static_assert(rows == kDotRows || rows == 1);
 #pragma GCC unroll 8
@@ -363,9 +374,9 @@ void finish_rows(const GemmFinish<T>& args) {
       hn::StoreU(finish(hn::LoadU(d, c + n), bias), d, c + n);
     }
     if (n == args.n) continue;
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(args.n - n));
-    const V bias = args.bias != nullptr ? hn::MaskedLoad(mask, d, args.bias + n) : hn::Zero(d);
-    hn::BlendedStore(finish(hn::MaskedLoad(mask, d, c + n), bias), mask, d, c + n);
+    const auto rest = static_cast<std::size_t>(args.n - n);
+    const V bias = args.bias != nullptr ? load_first(d, args.bias + n, rest) : hn::Zero(d);
+    store_first(finish(load_first(d, c + n, rest), bias), d, c + n, rest);
   }
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <new>
 #include <string>
 
 #include "ingot/base/error.h"
@@ -12,9 +11,6 @@
 
 namespace ingot {
 namespace {
-
-constexpr std::align_val_t kAlignment{64};
-constexpr std::size_t kGuard = 64;
 
 /// Calls fn(logical, physical, bytes) with the offsets of each element.
 template <typename Fn>
@@ -50,18 +46,10 @@ const KernelCandidate& find_candidate(const Node& node, const CpuBackend& backen
 
 }  // namespace
 
-NodeHarness::Block::Block(std::int64_t bytes)
-    : bytes_(bytes),
-      memory_(static_cast<std::byte*>(
-          ::operator new(static_cast<std::size_t>(bytes) + kGuard, kAlignment))) {
-  // NaN as a float, -1 as an integer.
-  std::memset(memory_, 0xff, static_cast<std::size_t>(bytes) + kGuard);
-}
 bool NodeHarness::Block::intact() const {
-  return std::all_of(memory_ + bytes_, memory_ + bytes_ + kGuard,
-                     [](std::byte b) { return b == std::byte{0xff}; });
+  const std::byte* const rest = data() + bytes_;
+  return std::all_of(rest, memory_.end(), [](std::byte b) { return b == std::byte{0xff}; });
 }
-NodeHarness::Block::~Block() { ::operator delete(memory_, kAlignment); }
 
 NodeHarness::NodeHarness(const Node& node, const std::vector<HostTensor>& inputs,
                          const CpuBackend& backend, std::string_view candidate)

@@ -8,6 +8,7 @@
 #include "ingot/backends/cpu/cpu_backend.h"
 #include "ingot/base/host_view.h"
 #include "ingot/ir/graph.h"
+#include "tests/support/guarded_memory.h"
 
 namespace ingot {
 
@@ -33,19 +34,19 @@ class NodeHarness {
   [[nodiscard]] bool padding_is_zero(std::size_t output) const;
 
  private:
-  /// Memory as a Plan gives it: aligned to 64 bytes. A guard follows it.
+  /// Memory as a Plan gives it: aligned to 64 bytes. What fills it up to a multiple of them is
+  /// looked at afterwards, a guarded page follows.
   class Block {
    public:
-    explicit Block(std::int64_t bytes);
-    ~Block();
-    Block(const Block&) = delete;
-    Block& operator=(const Block&) = delete;
-    [[nodiscard]] std::byte* data() const { return memory_; }
+    explicit Block(std::int64_t bytes)
+        : bytes_(bytes), memory_(static_cast<std::size_t>(bytes), kAlignment) {}
+    [[nodiscard]] std::byte* data() const { return memory_.data(); }
     [[nodiscard]] bool intact() const;
 
    private:
+    static constexpr std::size_t kAlignment = 64;
     std::int64_t bytes_;
-    std::byte* memory_;
+    GuardedMemory memory_;
   };
 
   [[nodiscard]] const std::byte* output_memory(std::size_t output) const;

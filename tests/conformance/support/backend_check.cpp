@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
+#include <deque>
 #include <fstream>
 #include <map>
 
 #include "ingot/engine/compile.h"
 #include "ingot/runtime/backend.h"
 #include "tests/conformance/support/checks.h"
+#include "tests/support/guarded_memory.h"
 #include "tests/support/source_dir.h"
 
 namespace ingot::conformance {
@@ -49,8 +52,11 @@ class Run {
 
   HostTensors operator()(const Graph& graph, const HostTensors& given) {
     std::vector<Feed> feeds;
+    std::deque<GuardedMemory> memory;
     for (const auto& [name, tensor] : given) {
-      feeds.push_back({name, tensor.bytes().data(), tensor.bytes().size(), tensor.type()});
+      const std::size_t bytes = tensor.bytes().size();
+      std::memcpy(memory.emplace_back(bytes).data(), tensor.bytes().data(), bytes);
+      feeds.push_back({name, memory.back().data(), bytes, tensor.type()});
     }
     executable_.run(feeds);
     HostTensors results;

@@ -1,0 +1,89 @@
+// Whole training steps whose feeds and weights end where a page begins that may not be touched.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ingot/base/philox.h"
+#include "ingot/engine/compile.h"
+#include "ingot/nn/models/models.h"
+#include "ingot/train/training_graph.h"
+#include "tests/support/guarded_memory.h"
+
+namespace ingot {
+namespace {
+
+struct Net {
+  std::string model;
+  std::int64_t batch;
+  nn::ModelOptions options;
+
+  [[nodiscard]] Graph graph() const {
+    return train::build_train_graph(*nn::make_model(model, options),
+                                    {options.channels, options.height, options.width}, batch, {});
+  }
+};
+
+using Values = std::map<std::string, HostTensor>;
+
+Values values_of(const VariableStore& store) {
+  Values values;
+  for (const Segment* segment : store.segments()) {
+    values.emplace(segment->name, store.read(segment->name));
+  }
+  return values;
+}
+
+/// The Variables after two steps whose feeds and weights each lie in a Memory of their own.
+template <typename Memory>
+Values trained(const Net& net, const Values& initial) {
+  std::deque<Memory> memory;
+  const auto place = [&memory](std::size_t bytes) { return memory.emplace_back(bytes).data(); };
+  VariableStore store(make_backend("cpu", {.threads = 2}), 3);
+  for (const auto& [name, value] : initial) {
+    std::byte* const data = place(value.bytes().size());
+    std::memcpy(data, value.bytes().data(), value.bytes().size());
+    store.bind_external(name, data, value.bytes().size());
+  }
+  Executable exe = compile(net.graph(), store);
+  const nn::ModelOptions& o = net.options;
+  const auto pixels = static_cast<std::size_t>(net.batch * o.channels * o.height * o.width);
+  const auto labels = static_cast<std::size_t>(net.batch);
+  std::byte* const images = place(pixels * sizeof(float));
+  std::byte* const classes = place(labels * sizeof(std::int32_t));
+  for (std::size_t i = 0; i < pixels; ++i) {
+    const float value = 2.0f * philox_uniform(5, 1, 0, i) - 1.0f;
+    std::memcpy(images + i * sizeof(value), &value, sizeof(value));
+  }
+  for (std::size_t i = 0; i < labels; ++i) {
+    const auto label =
+        static_cast<std::int32_t>(philox_below(5, 2, 0, i, static_cast<std::uint64_t>(o.classes)));
+    std::memcpy(classes + i * sizeof(label), &label, sizeof(label));
+  }
+  for (int step = 0; step < 2; ++step) {
+    exe.step({{"input", images, pixels * sizeof(float)},
+              {"target", classes, labels * sizeof(std::int32_t)}});
+  }
+  return values_of(store);
+}
+
+TEST(CallersMemory, IsNotTouchedBehindItsEnd) {
+  for (const Net& net : {Net{"seed-cnn", 7, {3, 27, 27, 3}}, Net{"lenet", 5, {1, 28, 28, 10}},
+                         Net{"mlp784", 33, {1, 28, 28, 10}}, Net{"gometal-cnn", 3, {3, 32, 32, 7}},
+                         Net{"resnet18-cifar", 2, {3, 16, 16, 10}}}) {
+    SCOPED_TRACE(net.model);
+    VariableStore fresh(make_backend("cpu"), 3);
+    const Executable compiled = compile(net.graph(), fresh);
+    const Values initial = values_of(fresh);
+    const Values got = trained<GuardedMemory>(net, initial);
+    EXPECT_NE(got, initial);
+    EXPECT_EQ(got, trained<std::vector<std::byte>>(net, initial));
+  }
+}
+
+}  // namespace
+}  // namespace ingot
