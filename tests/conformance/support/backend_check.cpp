@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <fstream>
 #include <map>
@@ -55,7 +54,7 @@ class Run {
     std::deque<GuardedMemory> memory;
     for (const auto& [name, tensor] : given) {
       const std::size_t bytes = tensor.bytes().size();
-      std::memcpy(memory.emplace_back(bytes).data(), tensor.bytes().data(), bytes);
+      std::ranges::copy(tensor.bytes(), memory.emplace_back(bytes).data());
       feeds.push_back({name, memory.back().data(), bytes, tensor.type()});
     }
     executable_.run(feeds);
