@@ -290,6 +290,7 @@ Support takes_pool_layouts(const Node& node) {
 PoolGeometry::PoolGeometry(const Node& node, std::int64_t lanes) : lanes(lanes) {
   const Pool2dShape shape = pool2d_shape(node);
   window = shape.window;
+  // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): layouts without lanes are refused
   planes = shape.input[0] * ((shape.input[1] + lanes - 1) / lanes);
   height = shape.input[2];
   width = shape.input[3];

@@ -31,6 +31,7 @@ std::int64_t aligned(std::int64_t bytes) noexcept { return (bytes + 63) / 64 * 6
 
 /// Where a tensor would begin of which `memory` holds the elements from `first` on.
 std::byte* base_of(std::byte* memory, std::int64_t first, std::int64_t element) noexcept {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a pointer may not lie before its memory
   return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(memory) -
                                       static_cast<std::uintptr_t>(first * element));
 }

@@ -31,10 +31,10 @@ struct HostData {
 };
 
 /// The Node alone, with a slot for each of its Values and no Kernel.
-Program program_of(const MmaCase& item);
+Program program_of(const MmaCase& problem);
 HostData random_data(const Value& value, std::uint64_t seed);
 /// The largest error of sampled elements over the sum of their terms' magnitudes.
-double largest_error(const MmaCase& item, const Node& node, const HostData& a, const HostData& b,
+double largest_error(const MmaCase& p, const Node& node, const HostData& a, const HostData& b,
                      const std::vector<std::byte>& result);
 
 /// The forward product of a convolution and its gradients; a `first` layer has no gradient of its
