@@ -5,10 +5,11 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "ingot/base/philox.h"
+#include "ingot/base/philox_fill.h"
 #include "ingot/engine/compile.h"
 #include "ingot/nn/models/models.h"
 #include "ingot/train/training_graph.h"
@@ -53,20 +54,16 @@ Values trained(const Net& net, const Values& initial) {
   const nn::ModelOptions& o = net.options;
   const auto pixels = static_cast<std::size_t>(net.batch * o.channels * o.height * o.width);
   const auto labels = static_cast<std::size_t>(net.batch);
-  std::byte* const images = place(pixels * sizeof(float));
-  std::byte* const classes = place(labels * sizeof(std::int32_t));
-  for (std::size_t i = 0; i < pixels; ++i) {
-    const float value = 2.0f * philox_uniform(5, 1, 0, i) - 1.0f;
-    std::memcpy(images + i * sizeof(value), &value, sizeof(value));
-  }
+  const std::span images(reinterpret_cast<float*>(place(pixels * sizeof(float))), pixels);
+  const std::span classes(reinterpret_cast<std::int32_t*>(place(labels * sizeof(std::int32_t))),
+                          labels);
+  philox_fill_uniform(images, 5, 0, 0, 0);
   for (std::size_t i = 0; i < labels; ++i) {
-    const auto label =
-        static_cast<std::int32_t>(philox_below(5, 2, 0, i, static_cast<std::uint64_t>(o.classes)));
-    std::memcpy(classes + i * sizeof(label), &label, sizeof(label));
+    classes[i] = static_cast<std::int32_t>(i % static_cast<std::size_t>(o.classes));
   }
   for (int step = 0; step < 2; ++step) {
-    exe.step({{"input", images, pixels * sizeof(float)},
-              {"target", classes, labels * sizeof(std::int32_t)}});
+    exe.step({{"input", images.data(), images.size_bytes()},
+              {"target", classes.data(), classes.size_bytes()}});
   }
   return values_of(store);
 }

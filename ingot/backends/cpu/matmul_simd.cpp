@@ -50,7 +50,7 @@ HWY_INLINE void plain_tile(const T* HWY_RESTRICT a, std::int64_t lda, const T* H
 #pragma GCC unroll 8
     for (int v = 0; v < vectors - 1; ++v) bv[v] = hn::LoadU(d, b + v * lanes);
     bv[vectors - 1] = load_first(d, b + (vectors - 1) * lanes, rest);
-    const T* column = a + k * lda;
+    const T* column = transpose_a ? a + k * lda : a;
 #if HWY_TARGET == HWY_SCALAR
     // At once: in vectors that GCC 12 makes of pairs of them it reads a pair too much, behind the
     // last row.
